@@ -1,0 +1,95 @@
+"""Every setting, read once from `WORKBENCH_*` at an entry point and passed on from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import SetupError
+
+
+class Settings(BaseSettings):
+    """The settings of one installation. Each field is the environment variable WORKBENCH_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="WORKBENCH_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default=Path("~/.local/share/workbench"),
+        validate_default=True,
+        description="Folder of the database, the models, the artifacts and the logs",
+    )
+    database_url: str = Field(
+        default="", description="SQLAlchemy URL of a PostgreSQL database; empty: SQLite in the home"
+    )
+    redis_url: str = Field(default="", description="URL of a Redis or Valkey; empty: an own Valkey, started by `up`")
+    redis_prefix: str = Field(
+        default="workbench", pattern=r"^[\w.-]+$", description="What each key in Redis begins with"
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the page is bound to")
+    port: int = Field(default=7860, ge=0, le=65535, description="Port of the page; 0 takes a free one")
+    allowed_hosts: str = Field(
+        default="", description="Further host names, comma-separated, by which browsers may reach the page"
+    )
+    user: str = Field(default="me", pattern=r"^[\w.@-]{1,64}$", description="Who owns what is submitted here")
+    slots: int = Field(default=32, ge=1, le=512, description="Interactive jobs that one worker runs at once")
+    preload: bool = Field(default=True, description="Load the built-in model when a worker starts")
+    lease_s: float = Field(
+        default=30, ge=1, le=3600, description="Seconds without a sign of life after which a worker is lost"
+    )
+    sweep_s: float = Field(
+        default=2, ge=0.1, le=600, description="Seconds between two looks for lost jobs and messages"
+    )
+    cancel_grace_s: float = Field(
+        default=60, ge=0, le=3600, description="Seconds that a cancelled batch job has to save its work"
+    )
+    max_attempts: int = Field(
+        default=3, ge=1, le=100, description="Attempts before a job whose workers die counts as failed"
+    )
+    extra_kinds: str = Field(
+        default="", description="Modules, comma-separated, that hold further kinds of job (for tests and extensions)"
+    )
+    log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="How much the logs say")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @property
+    def database(self) -> str:
+        """The database's SQLAlchemy URL, with psycopg as PostgreSQL's driver."""
+        if not self.database_url:
+            return f"sqlite:///{self.home / 'workbench.db'}"
+        scheme, separator, rest = self.database_url.partition("://")
+        return (
+            f"postgresql+psycopg://{rest}" if separator and scheme in {"postgres", "postgresql"} else self.database_url
+        )
+
+    @property
+    def run_folder(self) -> Path:
+        """Where locks, sockets and addresses of the running parts lie."""
+        return self.home / "run"
+
+    @property
+    def redis(self) -> str:
+        """The broker's URL: the one given, else the one that `workbench up` left in the home; "" where neither is."""
+        if self.redis_url:
+            return self.redis_url
+        address = self.run_folder / "redis.url"
+        return address.read_text().strip() if address.exists() else ""
+
+
+def read_settings(**given: object) -> Settings:
+    """The settings of this process, with `given` taking precedence over the environment.
+
+    Raises:
+        SetupError: a variable has a value that it cannot have.
+    """
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"WORKBENCH_{'_'.join(str(part) for part in first['loc']).upper()}"
+        raise SetupError(f"{name} cannot be {first['input']!r}: {first['msg'].lower()}.") from error

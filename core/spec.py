@@ -1,0 +1,76 @@
+"""What every job's input has in common: immutable, complete, strict, and refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from core.errors import BadInput
+
+
+class Spec(BaseModel):
+    """The validated input of a job. Subclasses add fields: name, default, bounds and help live there alone.
+
+    A field's `json_schema_extra` may hold `{"advanced": True}` (folded away on the page).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+AnySpec = TypeVar("AnySpec", bound=Spec)
+
+
+def parse_spec(kind: type[AnySpec], fields: Mapping[str, Any]) -> AnySpec:
+    """The Spec that `fields`, as they come from JSON, describe.
+
+    Raises:
+        BadInput: a field is unknown, of a wrong type or out of bounds; the sentence names it and its range.
+    """
+    try:
+        return kind.model_validate_json(json.dumps(dict(fields)))
+    except ValidationError as error:
+        raise BadInput(" ".join(_sentence(detail) for detail in error.errors())) from error
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"A spec must be plain JSON: {error}.") from error
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    field = ".".join(str(part) for part in detail["loc"]) or "The spec"
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"There is no field {field}."
+        case "missing":
+            return f"{field} is missing."
+        case "value_error":
+            return str(detail["ctx"]["error"])
+        case _:
+            return f"{field}: {detail['msg'][0].lower()}{detail['msg'][1:]}, not {_short(detail['input'])}."
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def as_command(kind: str, spec: Spec) -> str:
+    """The command line that submits the same job: one flag for each field that differs from its default."""
+    words = ["workbench", "submit", kind]
+    for name, value in spec.model_dump(mode="json", exclude_defaults=True).items():
+        words += [flag_of(name), *_flag_values(value)]
+    return shlex.join([*words, "--wait"])
+
+
+def flag_of(field: str) -> str:
+    """The command-line flag of a Spec field."""
+    return "--" + field.replace("_", "-")
+
+
+def _flag_values(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [json.dumps(value, ensure_ascii=False)]

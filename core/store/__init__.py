@@ -1,0 +1,25 @@
+"""The store: the only writer. One method is one transaction; a state and its event are written together."""
+
+from __future__ import annotations
+
+from core.store.claims import Claims
+from core.store.database import Database
+from core.store.jobs import Jobs
+from core.store.queries import Queries
+from core.store.sweeps import Sweeps
+from core.store.workers import Workers
+
+__all__ = ["Store"]
+
+
+class Store(Jobs, Claims, Sweeps, Workers, Queries):
+    """Everything that can be asked of or written to the database, part by part in the files of this folder."""
+
+    @classmethod
+    def open(cls, url: str) -> Store:
+        """A store on the database at `url` (sqlite:/// or postgresql+psycopg://). Connects at first use."""
+        return cls(Database(url))
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.database.close()

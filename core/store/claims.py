@@ -1,0 +1,205 @@
+"""What a worker does to a job: claim it, hold it, write under its attempt, leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core.ids import new_id
+from core.models import ArtifactRow, AttemptRow, JobRow, MeasurementRow, SampleRow, TurnRow, now
+from core.states import State
+from core.store.part import Part, append_event, fenced_update, leave, require_hit
+from core.values import ArtifactRef, Measurement, Progress, Sample, Trouble
+
+MAX_WORDS = 20_000
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job that one worker now owns, by its attempt number."""
+
+    job_id: str
+    attempt: int
+    kind: str
+    owner: str
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What a worker hears about a job that it holds."""
+
+    is_mine: bool
+    is_cancel_requested: bool
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a run has made since it last wrote."""
+
+    measurements: Sequence[Measurement] = ()
+    samples: Sequence[Sample] = ()
+
+
+class Claims(Part):
+    """Writes that a worker makes, each fenced by the attempt number."""
+
+    def claim(self, queue: str, worker: str, lease_s: float, device: str = "") -> Claim | None:
+        """Take the best queued job: highest priority, then the owner whose turn it is, then the oldest.
+
+        One conditional UPDATE decides, so that no two workers ever hold one job.
+        """
+        with self.database.write() as connection:
+            row = connection.execute(_take(queue, worker, lease_s)).first()
+            if row is None:
+                return None
+            job_id, attempt, kind, owner, spec = row
+            connection.execute(
+                insert(AttemptRow).values(
+                    job_id=job_id, attempt=attempt, worker=worker, device=device, started_at=now()
+                )
+            )
+            self._pass_turn(connection, queue, owner)
+            append_event(connection, job_id, "claimed", attempt, {"worker": worker})
+        return Claim(job_id, attempt, kind, owner, spec)
+
+    def pulse(self, held: Iterable[tuple[str, int]]) -> dict[str, Pulse]:
+        """For each held (job, attempt): whether it is still the holder's, and whether it should stop."""
+        attempts = dict(held)
+        columns = select(JobRow.id, JobRow.attempt, JobRow.state, JobRow.cancel_requested_at)
+        with self.database.read() as connection:
+            rows = connection.execute(columns.where(JobRow.id.in_(attempts))).all()
+        found = {
+            job_id: Pulse(attempt == attempts[job_id] and state == State.RUNNING, requested is not None)
+            for job_id, attempt, state, requested in rows
+        }
+        return {job_id: found.get(job_id, Pulse(False, False)) for job_id in attempts}
+
+    def renew(self, worker: str, held: Iterable[tuple[str, int]], lease_s: float) -> None:
+        """Push the end of the lease of all that `worker` holds to `lease_s` seconds from now."""
+        mine = and_(
+            JobRow.id.in_([job_id for job_id, _ in held]), JobRow.worker == worker, JobRow.state == State.RUNNING
+        )
+        with self.database.write() as connection:
+            connection.execute(update(JobRow).where(mine).values(lease_until=now() + lease_s))
+
+    def set_progress(self, job_id: str, attempt: int, progress: Progress) -> None:
+        """Say how far the job is.
+
+        Raises:
+            Fenced: another attempt owns the job.
+        """
+        with self.database.write() as connection:
+            hit = connection.execute(fenced_update(job_id, attempt).values(progress=progress.model_dump(mode="json")))
+            require_hit(hit, job_id, attempt)
+
+    def keep(self, job_id: str, attempt: int, kept: Kept) -> None:
+        """Write what a run has made so far.
+
+        Raises:
+            Fenced: another attempt owns the job.
+        """
+        with self.database.write() as connection:
+            require_hit(connection.execute(fenced_update(job_id, attempt).values(attempt=attempt)), job_id, attempt)
+            _insert_kept(connection, job_id, attempt, kept)
+
+    def add_artifact(self, job_id: str, attempt: int, artifact: ArtifactRef) -> None:
+        """Make files that lie in the artifacts' folder an artifact of the job.
+
+        Raises:
+            Fenced: another attempt owns the job.
+        """
+        with self.database.write() as connection:
+            require_hit(connection.execute(fenced_update(job_id, attempt).values(attempt=attempt)), job_id, attempt)
+            row = artifact.model_dump(mode="json") | {"job_id": job_id, "attempt": attempt, "created_at": now()}
+            connection.execute(insert(ArtifactRow).values(row))
+            append_event(connection, job_id, "artifact", attempt, artifact.model_dump(mode="json"))
+
+    def finish(
+        self, job_id: str, attempt: int, state: State, result: dict[str, Any] | None, kept: Kept, words: str = ""
+    ) -> None:
+        """End a job as succeeded or cancelled with what it made, all in one step.
+
+        Raises:
+            Fenced: another attempt owns the job.
+        """
+        more = {"words": func.substr(JobRow.words + "\n" + words, 1, MAX_WORDS)} if words else {}
+        with self.database.write() as connection:
+            leave(connection, job_id, attempt, state, state.value, result=result, **more)
+            _insert_kept(connection, job_id, attempt, kept)
+
+    def fail(self, job_id: str, attempt: int, trouble: Trouble, kept: Kept, traceback: str | None = None) -> None:
+        """End a job as failed, with a sentence for people and a traceback for whoever mends it.
+
+        Raises:
+            Fenced: another attempt owns the job.
+        """
+        error = trouble.model_dump(mode="json")
+        with self.database.write() as connection:
+            leave(
+                connection, job_id, attempt, State.FAILED, "failed", error=error, traceback=traceback,
+                data={"code": trouble.code, "message": trouble.message},
+            )  # fmt: skip
+            _insert_kept(connection, job_id, attempt, kept)
+
+    def give_back(self, job_id: str, attempt: int, reason: str) -> State:
+        """Put a running job back into its queue; one that was asked to stop is cancelled instead.
+
+        Raises:
+            Fenced: another attempt owns the job.
+        """
+        with self.database.write() as connection:
+            asked = select(JobRow.cancel_requested_at).where(JobRow.id == job_id).with_for_update()
+            if connection.execute(asked).scalar() is not None:
+                leave(connection, job_id, attempt, State.CANCELLED, "cancelled")
+                return State.CANCELLED
+            leave(connection, job_id, attempt, State.QUEUED, "given_back", data={"reason": reason})
+            return State.QUEUED
+
+    def _pass_turn(self, connection: Connection, queue: str, owner: str) -> None:
+        dialect = sqlite if self.database.is_sqlite else postgresql
+        row = dialect.insert(TurnRow).values(queue=queue, owner=owner, taken_at=now())
+        connection.execute(row.on_conflict_do_update(index_elements=["queue", "owner"], set_={"taken_at": now()}))
+
+
+def claim_order() -> tuple[Any, ...]:
+    """The order in which `claim` takes the rows of jobs joined with turns."""
+    return JobRow.priority.desc(), func.coalesce(TurnRow.taken_at, 0.0), JobRow.id
+
+
+def waiting(queue: str, *columns: Any) -> Any:
+    """A query over the queued jobs of a queue, joined with their owners' turns."""
+    turns = and_(TurnRow.queue == JobRow.queue, TurnRow.owner == JobRow.owner)
+    return (
+        select(*columns)
+        .outerjoin_from(JobRow, TurnRow, turns)
+        .where(JobRow.queue == queue, JobRow.state == State.QUEUED)
+    )
+
+
+def _take(queue: str, worker: str, lease_s: float) -> Any:
+    best = waiting(queue, JobRow.id).order_by(*claim_order()).limit(1).with_for_update(skip_locked=True, of=JobRow)
+    taken = update(JobRow).where(JobRow.id == best.scalar_subquery(), JobRow.state == State.QUEUED)
+    return taken.values(
+        state=State.RUNNING,
+        attempt=JobRow.attempt + 1,
+        worker=worker,
+        lease_until=now() + lease_s,
+        started_at=case((JobRow.started_at.is_(None), now()), else_=JobRow.started_at),
+    ).returning(JobRow.id, JobRow.attempt, JobRow.kind, JobRow.owner, JobRow.spec)
+
+
+def _insert_kept(connection: Connection, job_id: str, attempt: int, kept: Kept) -> None:
+    base = {"job_id": job_id, "attempt": attempt}
+    if kept.measurements:
+        rows = [base | {"id": new_id()} | measurement.model_dump() for measurement in kept.measurements]
+        connection.execute(insert(MeasurementRow), rows)
+    if kept.samples:
+        connection.execute(
+            insert(SampleRow),
+            [base | {"id": new_id(), "body": sample.model_dump(mode="json")} for sample in kept.samples],
+        )

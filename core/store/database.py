@@ -1,0 +1,105 @@
+"""Engines and transactions. SQLite gets one engine that writes and one that reads; PostgreSQL needs one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from core.errors import SetupError, Unavailable
+
+BUSY_TIMEOUT_MS = 15_000
+
+
+class Database:
+    """Short transactions on one database.
+
+    A deferred begin that reads and then writes fails at once in WAL mode, whatever the busy time-out: what writes
+    begins IMMEDIATE, and what only reads must not take the write lock.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        self._writer = _sqlite(url, "BEGIN IMMEDIATE") if self.is_sqlite else _postgresql(url)
+        self._reader = _sqlite(url, "BEGIN", query_only=True) if self.is_sqlite else self._writer
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction that may write."""
+        with _said_plainly(self.url), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view, which cannot write."""
+        with _said_plainly(self.url), self._reader.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+@contextmanager
+def _said_plainly(url: str) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        where = make_url(url).render_as_string(hide_password=True)
+        reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no answer"
+        raise Unavailable(f"The database {where} does not answer: {reason}.", _hint(reason)) from error
+    except DatabaseError as error:
+        if "malformed" in str(error) or "not a database" in str(error):
+            raise SetupError(
+                f"The database file of {url} is damaged.", "Put a copy back, or move the file away."
+            ) from error
+        raise
+
+
+def _hint(reason: str) -> str:
+    if "full" in reason:
+        return "Free some space on that disk."
+    if "readonly" in reason or "unable to open" in reason:
+        return "Check who may write in WORKBENCH_HOME."
+    return "Check that it runs and that WORKBENCH_DATABASE_URL is right."
+
+
+def _sqlite(url: str, begin: str, *, query_only: bool = False) -> Engine:
+    path = make_url(url).database
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"check_same_thread": False}, pool_size=40, max_overflow=40)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA journal_size_limit=67108864")
+        if query_only:
+            connection.execute("PRAGMA query_only=1")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgresql(url: str) -> Engine:
+    options = f"{make_url(url).query.get('options', '')} -c statement_timeout=30000"
+    return create_engine(
+        url,
+        pool_size=20,
+        max_overflow=60,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"connect_timeout": 5, "options": options},
+    )

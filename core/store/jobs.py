@@ -1,0 +1,123 @@
+"""What a person does to a job: submit, cancel, name, delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core.errors import IllegalMove, NotFound
+from core.ids import new_id
+from core.models import ArtifactRow, JobRow, now
+from core.states import State, check_move
+from core.store.part import Part, append_event
+from core.values import Visibility
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job as it is submitted; what is not here the store fills in."""
+
+    kind: str
+    queue: str
+    owner: str
+    spec: dict[str, Any]
+    name: str = ""
+    words: str = ""
+    model: str = ""
+    visibility: Visibility = Visibility.TEAM
+    priority: int = 0
+    key: str | None = None
+    parent: str | None = None
+    retry_of: str | None = None
+
+
+class Jobs(Part):
+    """Writes that a person asks for."""
+
+    def submit(self, new: NewJob) -> tuple[str, bool]:
+        """Write a queued job and its first event; a key that its owner has used before gives that job again.
+
+        Returns:
+            The job's id, and whether it is new.
+        """
+        job_id = new_id()
+        dialect = sqlite if self.database.is_sqlite else postgresql
+        row = dialect.insert(JobRow).values(
+            id=job_id, state=State.QUEUED, created_at=now(), attempt=0, note="", **vars(new)
+        )
+        with self.database.write() as connection:
+            if not connection.execute(row.on_conflict_do_nothing().returning(JobRow.id)).first():
+                same = select(JobRow.id).where(JobRow.owner == new.owner, JobRow.key == new.key)
+                return connection.execute(same).scalar_one(), False
+            append_event(connection, job_id, "queued", data={"owner": new.owner})
+        return job_id, True
+
+    def cancel(self, job_id: str, who: str) -> State:
+        """Cancel a queued job at once; ask a running one to stop.
+
+        Returns:
+            The state that the job is in now.
+
+        Raises:
+            NotFound: there is no such job.
+            IllegalMove: the job has ended already.
+        """
+        with self.database.write() as connection:
+            state = _locked_state(connection, job_id)
+            if state is State.QUEUED:
+                check_move(state, State.CANCELLED)
+                _set(connection, job_id, state=State.CANCELLED, finished_at=now(), cancel_requested_at=now())
+                append_event(connection, job_id, "cancelled", data={"by": who})
+                return State.CANCELLED
+            if state.is_finished:
+                raise IllegalMove(f"Job {job_id} has already {_ended(state)}: there is nothing to cancel.")
+            _set(connection, job_id, cancel_requested_at=now())
+            append_event(connection, job_id, "cancel_requested", data={"by": who})
+            return state
+
+    def describe(self, job_id: str, *, name: str | None = None, note: str | None = None) -> None:
+        """Give a job another name (at most 200 characters) or note.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        values = {key: value for key, value in (("name", name), ("note", note)) if value is not None}
+        with self.database.write() as connection:
+            _locked_state(connection, job_id)
+            if values:
+                _set(connection, job_id, **values)
+
+    def delete(self, job_id: str) -> list[str]:
+        """Forget a job and all that hangs on it.
+
+        Returns:
+            The ids of its artifacts, whose files are now nobody's.
+
+        Raises:
+            NotFound: there is no such job.
+            IllegalMove: it is running.
+        """
+        with self.database.write() as connection:
+            if _locked_state(connection, job_id) is State.RUNNING:
+                raise IllegalMove(f"Job {job_id} is running.", "Cancel it first.")
+            artifacts = connection.execute(select(ArtifactRow.id).where(ArtifactRow.job_id == job_id)).scalars().all()
+            connection.execute(delete(JobRow).where(JobRow.id == job_id))
+            return list(artifacts)
+
+
+def _locked_state(connection: Connection, job_id: str) -> State:
+    state = connection.execute(select(JobRow.state).where(JobRow.id == job_id).with_for_update()).scalar()
+    if state is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return State(state)
+
+
+def _set(connection: Connection, job_id: str, **values: Any) -> None:
+    connection.execute(update(JobRow).where(JobRow.id == job_id).values(values))
+
+
+def _ended(state: State) -> str:
+    return "been cancelled" if state is State.CANCELLED else str(state)

@@ -1,0 +1,211 @@
+"""What can be asked of the store."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
+
+from core.access import Who
+from core.errors import NotFound
+from core.models import ArtifactRow, AttemptRow, EventRow, JobRow, MeasurementRow, SampleRow, TurnRow
+from core.states import State
+from core.store.claims import waiting
+from core.store.part import Part
+from core.values import ArtifactRef, Event, Job, Measurement, Sample, Trouble, Visibility
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs are meant: an empty field does not restrict. `words` are looked for in prompts, answers and names."""
+
+    kind: str = ""
+    state: str = ""
+    owner: str = ""
+    model: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class AttemptInfo:
+    """One execution of a job."""
+
+    attempt: int
+    worker: str
+    device: str
+    started_at: float
+    ended_at: float | None
+    outcome: str | None
+    traceback: str | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job stands in its queue: `ahead` jobs are taken before it, and `running` ones hold the worker now."""
+
+    ahead: int
+    running: int
+
+
+class Queries(Part):
+    """Reads. Each is one consistent view."""
+
+    def job(self, job_id: str) -> Job:
+        """One job with all that hangs on it.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        with self.database.read() as connection:
+            row = connection.execute(select(JobRow.__table__).where(JobRow.id == job_id)).first()
+            if row is None:
+                raise NotFound(f"There is no job {job_id}.")
+            return _jobs(connection, [row])[0]
+
+    def jobs(self, who: Who, wanted: JobFilter, *, before: str = "", limit: int = 50) -> list[Job]:
+        """Jobs that `who` may see, newest first, `before` an id: the next page starts after the last one's."""
+        query = select(JobRow.__table__).where(_visible(who), *_matches(wanted)).order_by(JobRow.id.desc()).limit(limit)
+        if before:
+            query = query.where(JobRow.id < before)
+        with self.database.read() as connection:
+            return _jobs(connection, connection.execute(query).all())
+
+    def count_jobs(self, who: Who, wanted: JobFilter) -> int:
+        """How many jobs there are that `who` may see."""
+        with self.database.read() as connection:
+            return connection.execute(
+                select(func.count(JobRow.id)).where(_visible(who), *_matches(wanted))
+            ).scalar_one()
+
+    def ids_like(self, ending: str) -> list[str]:
+        """The ids that end so (at most two are looked for): people type the last characters of an id."""
+        with self.database.read() as connection:
+            return list(connection.execute(select(JobRow.id).where(JobRow.id.endswith(ending)).limit(2)).scalars())
+
+    def events(self, job_id: str) -> list[Event]:
+        """What happened to a job, in order."""
+        columns = (EventRow.seq, EventRow.at, EventRow.kind, EventRow.attempt, EventRow.data)
+        with self.database.read() as connection:
+            rows = connection.execute(select(*columns).where(EventRow.job_id == job_id).order_by(EventRow.seq))
+            return [Event.model_validate(dict(row._mapping)) for row in rows]
+
+    def attempts(self, job_id: str) -> list[AttemptInfo]:
+        """The executions of a job, in order."""
+        columns = [getattr(AttemptRow, name) for name in AttemptInfo.__dataclass_fields__]
+        with self.database.read() as connection:
+            rows = connection.execute(select(*columns).where(AttemptRow.job_id == job_id).order_by(AttemptRow.attempt))
+            return [AttemptInfo(*row) for row in rows]
+
+    def place(self, job_id: str) -> Place | None:
+        """Where a queued job stands; None for one that does not wait."""
+        with self.database.read() as connection:
+            head = select(JobRow.queue).where(JobRow.id == job_id, JobRow.state == State.QUEUED)
+            queue = connection.execute(head).scalar()
+            if queue is None:
+                return None
+            columns = (JobRow.id, JobRow.owner, JobRow.priority, func.coalesce(TurnRow.taken_at, 0.0))
+            rows = connection.execute(waiting(queue, *columns).order_by(JobRow.id)).all()
+            busy = select(func.count()).where(JobRow.queue == queue, JobRow.state == State.RUNNING)
+            running = connection.execute(busy).scalar_one()
+        return Place(in_turns(tuple(row) for row in rows).index(job_id), running)
+
+    def models_used(self, who: Who) -> list[str]:
+        """The models that the jobs `who` may see were made with."""
+        query = select(JobRow.model).distinct().where(_visible(who), JobRow.model != "").order_by(JobRow.model)
+        with self.database.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def artifact_ids(self) -> set[str]:
+        """The ids of all artifacts: a folder without its row is rubbish."""
+        with self.database.read() as connection:
+            return set(connection.execute(select(ArtifactRow.id)).scalars())
+
+
+def in_turns(rows: Iterable[tuple[str, str, int, float]]) -> list[str]:
+    """The order in which `claim` will take queued jobs, were nothing else submitted.
+
+    Args:
+        rows: (id, owner, priority, when that owner's job was last taken), oldest first.
+    """
+    queues: dict[int, dict[str, deque[str]]] = defaultdict(lambda: defaultdict(deque))
+    turn: dict[str, float] = {}
+    for job_id, owner, priority, taken_at in rows:
+        queues[priority][owner].append(job_id)
+        turn[owner] = taken_at
+    order: list[str] = []
+    later = count(start=int(max(turn.values(), default=0)) + 1)
+    for priority in sorted(queues, reverse=True):
+        owners = queues[priority]
+        while owners:
+            owner = min(owners, key=lambda name: (turn[name], owners[name][0]))
+            order.append(owners[owner].popleft())
+            turn[owner] = next(later)
+            if not owners[owner]:
+                del owners[owner]
+    return order
+
+
+def _visible(who: Who) -> ColumnElement[bool]:
+    """The rule of `core.access.may_see` as SQL."""
+    if who.is_administrator:
+        return JobRow.id.is_not(None)
+    return or_(JobRow.owner == who.name, JobRow.visibility == Visibility.TEAM)
+
+
+def _matches(wanted: JobFilter) -> list[ColumnElement[bool]]:
+    exact = [
+        column == value
+        for column, value in (
+            (JobRow.kind, wanted.kind),
+            (JobRow.state, wanted.state),
+            (JobRow.owner, wanted.owner),
+            (JobRow.model, wanted.model),
+        )
+        if value
+    ]
+    texts = (JobRow.words, JobRow.name, JobRow.note, JobRow.model, JobRow.id)
+    found = [or_(*(text.icontains(word, autoescape=True) for text in texts)) for word in wanted.words.split()]
+    return [*exact, and_(*found)] if found else list(exact)
+
+
+def _jobs(connection: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
+    ids = [row.id for row in rows]
+    measurements = _hanging(connection, MeasurementRow, ids)
+    samples = _hanging(connection, SampleRow, ids)
+    artifacts = _hanging(connection, ArtifactRow, ids)
+    return [_job(row, measurements[row.id], samples[row.id], artifacts[row.id]) for row in rows]
+
+
+def _hanging(connection: Connection, table: Any, ids: list[str]) -> dict[str, list[Any]]:
+    """The rows of a table that belong to jobs, of each job's latest attempt alone, in the order they were written."""
+    latest = and_(JobRow.id == table.job_id, JobRow.attempt == table.attempt)
+    query = select(table.__table__).join(JobRow, latest).where(table.job_id.in_(ids)).order_by(table.id)
+    found: dict[str, list[Any]] = defaultdict(list)
+    for row in connection.execute(query) if ids else ():
+        found[row.job_id].append(row)
+    return found
+
+
+def _job(row: Row[Any], measurements: list[Any], samples: list[Any], artifacts: list[Any]) -> Job:
+    return Job(
+        **{name: getattr(row, name) for name in _SAME_NAME},
+        visibility=Visibility(row.visibility),
+        is_cancel_requested=row.cancel_requested_at is not None,
+        progress=row.progress,
+        error=Trouble.model_validate(row.error) if row.error else None,
+        measurements=tuple(
+            Measurement(name=m.name, value=m.value, unit=m.unit, n=m.n, spread=m.spread) for m in measurements
+        ),
+        samples=tuple(Sample.model_validate(sample.body) for sample in samples),
+        artifacts=tuple(ArtifactRef(id=a.id, kind=a.kind, name=a.name, n_bytes=a.n_bytes) for a in artifacts),
+    )
+
+
+_SAME_NAME = (
+    "id", "kind", "queue", "state", "owner", "priority", "name", "note", "model", "spec", "parent", "retry_of",
+    "attempt", "result", "created_at", "started_at", "finished_at", "worker",
+)  # fmt: skip

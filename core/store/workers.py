@@ -1,0 +1,51 @@
+"""Workers, as they report themselves: a row that is gone with its lease."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core.models import WorkerRow, now
+from core.store.part import Part
+
+
+@dataclass(frozen=True)
+class WorkerInfo:
+    """One worker process. Memory is of `device`, in bytes; `memory_kind` says whose: "gpu" or "host"."""
+
+    id: str
+    queue: str
+    host: str
+    pid: int
+    device: str
+    memory_kind: str
+    memory_total: float
+    memory_free: float
+    slots: int
+    resident: str = ""
+
+
+class Workers(Part):
+    """Reports of workers."""
+
+    def report_worker(self, info: WorkerInfo, lease_s: float) -> None:
+        """Say that a worker lives, for `lease_s` seconds more."""
+        dialect = sqlite if self.database.is_sqlite else postgresql
+        row = dialect.insert(WorkerRow).values(**asdict(info), started_at=now(), lease_until=now() + lease_s)
+        moving = {"memory_free": info.memory_free, "resident": info.resident, "lease_until": now() + lease_s}
+        with self.database.write() as connection:
+            connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=moving))
+
+    def retire_worker(self, worker_id: str) -> None:
+        """Say that a worker has stopped."""
+        with self.database.write() as connection:
+            connection.execute(delete(WorkerRow).where(WorkerRow.id == worker_id))
+
+    def workers(self) -> list[WorkerInfo]:
+        """The workers that live."""
+        columns = [getattr(WorkerRow, name) for name in WorkerInfo.__dataclass_fields__]
+        query = select(*columns).where(WorkerRow.lease_until > now()).order_by(WorkerRow.queue, WorkerRow.id)
+        with self.database.read() as connection:
+            return [WorkerInfo(*row) for row in connection.execute(query)]
