@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, insert, select, update
+from sqlalchemy import Connection, and_, case, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.ids import new_id
@@ -79,13 +79,13 @@ class Claims(Part):
         }
         return {job_id: found.get(job_id, Pulse(False, False)) for job_id in attempts}
 
-    def renew(self, worker: str, held: Iterable[tuple[str, int]], lease_s: float) -> None:
-        """Push the end of the lease of all that `worker` holds to `lease_s` seconds from now."""
-        mine = and_(
-            JobRow.id.in_([job_id for job_id, _ in held]), JobRow.worker == worker, JobRow.state == State.RUNNING
-        )
+    def renew(self, held: Iterable[tuple[str, int]], lease_s: float) -> None:
+        """Push the end of the lease of each held (job, attempt) to `lease_s` seconds from now."""
+        mine = or_(*(and_(JobRow.id == job_id, JobRow.attempt == attempt) for job_id, attempt in held))
         with self.database.write() as connection:
-            connection.execute(update(JobRow).where(mine).values(lease_until=now() + lease_s))
+            connection.execute(
+                update(JobRow).where(mine, JobRow.state == State.RUNNING).values(lease_until=now() + lease_s)
+            )
 
     def set_progress(self, job_id: str, attempt: int, progress: Progress) -> None:
         """Say how far the job is.

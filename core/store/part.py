@@ -54,10 +54,10 @@ def leave(connection: Connection, job_id: str, attempt: int, new: State, event: 
         Fenced: another attempt owns the job.
     """
     check_move(State.RUNNING, new)
-    traceback, data = columns.pop("traceback", None), columns.pop("data", {})
+    traceback, data, outcome = (columns.pop(name, None) for name in ("traceback", "data", "outcome"))
     ended = {"finished_at": now()} if new.is_finished else {"worker": None, "progress": None}
     values = {"state": new, "lease_until": None, **ended, **columns}
     require_hit(connection.execute(fenced_update(job_id, attempt).values(values)), job_id, attempt)
     close = update(AttemptRow).where(AttemptRow.job_id == job_id, AttemptRow.attempt == attempt)
-    connection.execute(close.values(ended_at=now(), outcome=event, traceback=traceback))
+    connection.execute(close.values(ended_at=now(), outcome=outcome or event, traceback=traceback))
     append_event(connection, job_id, event, attempt, data)

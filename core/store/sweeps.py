@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import delete, func, select
 
 from core.errors import WorkerLost
-from core.models import AttemptRow, JobRow, WorkerRow, now
-from core.states import State, check_move
-from core.store.part import Part, append_event
+from core.models import JobRow, WorkerRow, now
+from core.states import State
+from core.store.claims import claim_order, waiting
+from core.store.part import Part, leave
 from core.values import Trouble
 
 
@@ -20,16 +21,22 @@ class Sweeps(Part):
         Returns:
             The ids of the jobs that changed.
         """
-        lost = select(JobRow.id).where(JobRow.state == State.RUNNING, JobRow.lease_until < now())
+        lost = select(JobRow.id, JobRow.attempt).where(JobRow.state == State.RUNNING, JobRow.lease_until < now())
         with self.database.read() as connection:
-            candidates = connection.execute(lost).scalars().all()
-        return [job_id for job_id in candidates if self._requeue(job_id, max_attempts)]
+            candidates = connection.execute(lost).all()
+        return [
+            job_id for job_id, attempt in candidates if self._requeue(job_id, attempt, max_attempts, only_expired=True)
+        ]
 
-    def count_queued(self) -> dict[str, int]:
-        """How many jobs wait in each queue: as many messages should lie in the broker, or somebody must ring."""
-        query = select(JobRow.queue, func.count()).where(JobRow.state == State.QUEUED).group_by(JobRow.queue)
+    def declare_lost(self, job_id: str, attempt: int, max_attempts: int) -> bool:
+        """Take a job from its attempt, whose process is known to be dead; whether the attempt still held it."""
+        return self._requeue(job_id, attempt, max_attempts, only_expired=False)
+
+    def waiting_ids(self, queue: str, limit: int) -> list[str]:
+        """The first `limit` jobs that wait in a queue: as many messages should lie in the broker."""
+        query = waiting(queue, JobRow.id).order_by(*claim_order()).limit(limit)
         with self.database.read() as connection:
-            return dict(connection.execute(query).tuples().all())
+            return list(connection.execute(query).scalars())
 
     def forget_dead_workers(self) -> None:
         """Drop the row of every worker whose lease ran out."""
@@ -40,34 +47,36 @@ class Sweeps(Part):
         with self.database.write() as connection:
             connection.execute(delete(WorkerRow).where(dead))
 
-    def _requeue(self, job_id: str, max_attempts: int) -> bool:
-        still_lost = (JobRow.id == job_id, JobRow.state == State.RUNNING, JobRow.lease_until < now())
+    def _requeue(self, job_id: str, attempt: int, max_attempts: int, *, only_expired: bool) -> bool:
+        held = [JobRow.id == job_id, JobRow.attempt == attempt, JobRow.state == State.RUNNING]
+        if only_expired:
+            held.append(JobRow.lease_until < now())
         with self.database.write() as connection:
-            columns = select(JobRow.attempt, JobRow.worker, JobRow.cancel_requested_at)
-            row = connection.execute(columns.where(*still_lost).with_for_update(skip_locked=True)).first()
+            columns = select(JobRow.worker, JobRow.cancel_requested_at).where(*held)
+            row = connection.execute(columns.with_for_update(skip_locked=True)).first()
             if row is None:
                 return False
-            attempt, worker, cancel_requested_at = row
-            if cancel_requested_at is not None:
-                _move(connection, job_id, attempt, State.CANCELLED, "cancelled", worker)
-            elif attempt < max_attempts:
-                _move(connection, job_id, attempt, State.QUEUED, "lost", worker)
-            else:
-                _move(connection, job_id, attempt, State.FAILED, "failed", worker)
+            new = State.CANCELLED if row.cancel_requested_at else _after_loss(attempt, max_attempts)
+            event = "lost" if new is State.QUEUED else new.value
+            leave(
+                connection,
+                job_id,
+                attempt,
+                new,
+                event,
+                outcome="lost",
+                data={"worker": row.worker},
+                **_blame(new, attempt),
+            )
             return True
 
 
-def _move(connection: Connection, job_id: str, attempt: int, new: State, event: str, worker: str) -> None:
-    check_move(State.RUNNING, new)
-    values: dict[str, object] = {"state": new, "lease_until": None, "progress": None}
-    if new.is_finished:
-        values["finished_at"] = now()
-    if new is State.FAILED:
-        values["error"] = _given_up(attempt).model_dump(mode="json")
-    connection.execute(update(JobRow).where(JobRow.id == job_id).values(values))
-    closed = update(AttemptRow).where(AttemptRow.job_id == job_id, AttemptRow.attempt == attempt)
-    connection.execute(closed.values(ended_at=now(), outcome="lost"))
-    append_event(connection, job_id, event, attempt, {"worker": worker})
+def _after_loss(attempt: int, max_attempts: int) -> State:
+    return State.QUEUED if attempt < max_attempts else State.FAILED
+
+
+def _blame(new: State, attempts: int) -> dict[str, object]:
+    return {"error": _given_up(attempts).model_dump(mode="json")} if new is State.FAILED else {}
 
 
 def _given_up(attempts: int) -> Trouble:

@@ -1,0 +1,63 @@
+"""One batch job in a fresh process: `python -m worker.child JOB ATTEMPT`. The parent renews the lease."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+
+from core.errors import WorkbenchError
+from core.jobs import Kinds
+from core.settings import read_settings
+from core.store import Store
+from core.store.claims import Claim
+from core.stream import Keys
+from core.tether import die_with_parent
+from worker.context import RunContext
+from worker.execute import execute
+from worker.hold import Hold, StopReason
+from worker.pool import Pool
+from worker.publisher import Publisher
+
+LOG = logging.getLogger(__name__)
+
+
+def main(job_id: str, attempt: int) -> int:
+    """Run the job under the attempt that the parent claimed; the exit code is 0 whatever became of the job."""
+    die_with_parent()
+    settings = read_settings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
+    store = Store.open(settings.database)
+    job = store.job(job_id)
+    hold = Hold(Claim(job_id, attempt, job.kind, job.owner, job.spec))
+    _listen(hold, store)
+    publisher = Publisher(settings.redis, Keys(settings.redis_prefix))
+    execute(
+        hold, Kinds(settings.extra_kinds), RunContext(hold, store, publisher, Pool(settings.home), settings.home), store
+    )
+    publisher.close()
+    return 0
+
+
+def _listen(hold: Hold, store: Store) -> None:
+    """Let go on SIGTERM: from a thread, because a handler may interrupt the very lock that it would need."""
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _signum, _frame: asked.set())
+
+    def let_go() -> None:
+        asked.wait()
+        hold.stop(StopReason.CANCEL if _is_cancelled(hold, store) else StopReason.DRAIN)
+
+    threading.Thread(target=let_go, name="let-go", daemon=True).start()
+
+
+def _is_cancelled(hold: Hold, store: Store) -> bool:
+    try:
+        return store.pulse([hold.key])[hold.claim.job_id].is_cancel_requested
+    except WorkbenchError:
+        return False  # the database does not answer: a job that goes back is cancelled there
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,56 @@
+"""A job in this worker's hands, and how it learns that it must let go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+
+from core.store.claims import Claim
+
+
+class StopReason(StrEnum):
+    """Why a run is asked to end."""
+
+    CANCEL = "cancel"  # its owner wants no more of it: what it has is kept
+    DRAIN = "drain"  # the worker stops: the job goes back into its queue
+    LOST = "lost"  # somebody else owns the job now: nothing may be written
+
+
+class Hold:
+    """One claimed job while it runs. The first reason to stop is the one that counts."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.reason: StopReason | None = None
+        self._callbacks: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._asked = threading.Event()
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The job and the attempt under which it is held."""
+        return self.claim.job_id, self.claim.attempt
+
+    def stop(self, reason: StopReason) -> None:
+        """Ask the run to end."""
+        with self._lock:
+            if self.reason is not None:
+                return
+            self.reason = reason
+            callbacks, self._callbacks = self._callbacks, []
+        self._asked.set()
+        for callback in callbacks:
+            callback()
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the run is asked to end; at once where it already is."""
+        with self._lock:
+            if self.reason is None:
+                self._callbacks.append(callback)
+                return
+        callback()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until the run is asked to end, for at most `timeout_s` seconds; whether it is."""
+        return self._asked.wait(timeout_s)

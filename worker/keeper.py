@@ -1,0 +1,113 @@
+"""One thread a process that keeps its promises: leases, news of what to stop, and the sweep for everybody's losses."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from core.errors import WorkbenchError
+from core.settings import Settings
+from core.store import Store
+from core.store.claims import Claim
+from core.store.workers import WorkerInfo
+from worker.hold import Hold, StopReason
+from worker.sweep import Sweep
+
+LOG = logging.getLogger(__name__)
+PULSE_S = 0.25
+
+
+class Keeper:
+    """Holds the claims of this process.
+
+    Args:
+        info: reads afresh what this worker is and has.
+        sweep: looks for what was lost, here and elsewhere.
+    """
+
+    def __init__(self, settings: Settings, store: Store, info: Callable[[], WorkerInfo], sweep: Sweep) -> None:
+        self._settings = settings
+        self._store = store
+        self._info = info
+        self._sweep = sweep
+        self._holds: dict[str, Hold] = {}
+        self._drain_at: float | None = None
+        self._due = {"renew": 0.0, "sweep": 0.0}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Report this worker and begin."""
+        self._thread.start()
+
+    @contextmanager
+    def holding(self, claim: Claim) -> Iterator[Hold]:
+        """The job is in our hands inside the `with` block: its lease is renewed, its cancellation heard."""
+        hold = self._holds[claim.job_id] = Hold(claim)
+        try:
+            yield hold
+        finally:
+            del self._holds[claim.job_id]
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether this worker takes no more jobs."""
+        return self._drain_at is not None
+
+    def drain(self, patience_s: float) -> None:
+        """Take no more jobs; what still runs after `patience_s` seconds is asked to let go."""
+        self._drain_at = time.monotonic() + patience_s
+
+    def close(self) -> None:
+        """End the thread and take this worker's row away."""
+        self._stopping.set()
+        self._thread.join(timeout=2)
+        try:
+            self._store.retire_worker(self._info().id)
+        except WorkbenchError as error:
+            LOG.warning("%s", error)
+
+    def _work(self) -> None:
+        while not self._stopping.wait(PULSE_S):
+            try:
+                self._tick()
+            except WorkbenchError as error:
+                LOG.warning("%s %s", error.message, error.hint)
+                self._stopping.wait(1)
+            except Exception:  # this thread must outlive whatever one tick meets
+                LOG.exception("the keeper goes on")
+                self._stopping.wait(1)
+
+    def _tick(self) -> None:
+        holds = list(self._holds.values())
+        if holds:
+            self._hear(holds)
+        if self._drain_at is not None and time.monotonic() >= self._drain_at:
+            for hold in holds:
+                hold.stop(StopReason.DRAIN)
+        if self._is_due("renew", self._settings.lease_s / 3):
+            self._store.report_worker(self._info(), self._settings.lease_s)
+            if holds:
+                self._store.renew([hold.key for hold in holds], self._settings.lease_s)
+        if self._is_due("sweep", self._settings.sweep_s):
+            self._sweep.run()
+
+    def _hear(self, holds: list[Hold]) -> None:
+        pulses = self._store.pulse(hold.key for hold in holds)
+        for hold in holds:
+            pulse = pulses[hold.claim.job_id]
+            if not pulse.is_mine:
+                # a job that has just ended looks lost too, but then nobody listens any more
+                hold.stop(StopReason.LOST)
+            elif pulse.is_cancel_requested:
+                hold.stop(StopReason.CANCEL)
+
+    def _is_due(self, what: str, every_s: float) -> bool:
+        now = time.monotonic()
+        if now < self._due[what]:
+            return False
+        self._due[what] = now + every_s
+        return True

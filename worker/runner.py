@@ -1,0 +1,119 @@
+"""What happens when the doorbell rings: claim the best job and see it through, here or in a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from core.errors import Fenced
+from core.jobs import Kinds
+from core.jobs.kind import Queue
+from core.settings import Settings
+from core.states import State
+from core.store import Store
+from core.store.claims import Kept
+from core.tether import tethered_env
+from worker.context import RunContext
+from worker.execute import execute
+from worker.hold import Hold, StopReason
+from worker.keeper import Keeper
+from worker.pool import Pool
+from worker.publisher import Publisher
+
+LOG = logging.getLogger(__name__)
+DRAIN_GRACE_S = 5.0  # the whole workbench stops within ten seconds
+
+
+class Runner:
+    """Takes jobs of one queue."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Queue,
+        worker: str,
+        device: str,
+        store: Store,
+        keeper: Keeper,
+        publisher: Publisher,
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._worker = worker
+        self._device = device
+        self._store = store
+        self._keeper = keeper
+        self._publisher = publisher
+        self._kinds = Kinds(settings.extra_kinds)
+        self.pool = Pool(settings.home)
+
+    def take(self) -> bool:
+        """Claim the best job that waits and run it to its end; whether there was one."""
+        if self._keeper.is_draining:
+            return False
+        claim = self._store.claim(self._queue, self._worker, self._settings.lease_s, self._device)
+        if claim is None:
+            return False
+        LOG.info("job %s, attempt %s: %s of %s", claim.job_id, claim.attempt, claim.kind, claim.owner)
+        self._publisher.ring(claim.job_id)
+        with self._keeper.holding(claim) as hold:
+            if self._queue is Queue.BATCH:
+                self._run_child(hold)
+            else:
+                context = RunContext(hold, self._store, self._publisher, self.pool, self._settings.home)
+                execute(hold, self._kinds, context, self._store)
+        self._publisher.ring(claim.job_id, is_over=True)
+        return True
+
+    def _run_child(self, hold: Hold) -> None:
+        """Run the job in a fresh process group, stop it when asked, and reap it whatever happens."""
+        child = subprocess.Popen(
+            [sys.executable, "-m", "worker.child", hold.claim.job_id, str(hold.claim.attempt)],
+            start_new_session=True,
+            env=tethered_env(),
+        )
+        try:
+            self._see_through(child, hold)
+        finally:
+            _kill_group(child, signal.SIGKILL)  # whatever the child started goes with it
+            child.wait()
+        self._account_for(hold, child.returncode)
+
+    def _see_through(self, child: subprocess.Popen[bytes], hold: Hold) -> None:
+        while child.poll() is None and not hold.wait(0.1):
+            pass
+        if child.poll() is not None or hold.reason is StopReason.LOST:
+            return
+        _kill_group(child, signal.SIGTERM)
+        grace_s = DRAIN_GRACE_S if self._keeper.is_draining else self._settings.cancel_grace_s
+        end = time.monotonic() + grace_s
+        while child.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+
+    def _account_for(self, hold: Hold, returncode: int) -> None:
+        """A child that ended as it should has written how; for one that was killed or died we write it."""
+        job_id, attempt = hold.key
+        try:
+            if not self._store.pulse([hold.key])[job_id].is_mine:
+                return
+            match hold.reason:
+                case StopReason.CANCEL:
+                    self._store.finish(job_id, attempt, State.CANCELLED, None, Kept())
+                case StopReason.DRAIN:
+                    self._store.give_back(job_id, attempt, "the worker stopped")
+                case _:
+                    LOG.warning("job %s, attempt %s: its process ended with %s", job_id, attempt, returncode)
+                    self._store.declare_lost(job_id, attempt, self._settings.max_attempts)
+        except Fenced as fenced:
+            LOG.warning("%s", fenced)
+
+
+def _kill_group(child: subprocess.Popen[bytes], signum: signal.Signals) -> None:
+    try:
+        os.killpg(child.pid, signum)
+    except ProcessLookupError:
+        return
