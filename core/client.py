@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ class Workbench:
         """A job by its id or the last characters of it."""
         return check_seen(self.who, self.store.job(self._full_id(job)))
 
-    def list(self, wanted: JobFilter | None = None, *, before: str = "", limit: int = 50) -> list[Job]:
+    def list(self, wanted: JobFilter | None = None, *, before: str = "", limit: int = 50) -> Sequence[Job]:
         """Jobs, newest first; `before`, the last one's id, asks for the next page."""
         return self.store.jobs(self.who, wanted or JobFilter(), before=before, limit=limit)
 
@@ -112,11 +112,11 @@ class Workbench:
         """How many jobs there are."""
         return self.store.count_jobs(self.who, wanted or JobFilter())
 
-    def events(self, job: str) -> list[Event]:
+    def events(self, job: str) -> Sequence[Event]:
         """What happened to a job, in order."""
         return self.store.events(self.show(job).id)
 
-    def attempts(self, job: str) -> list[AttemptInfo]:
+    def attempts(self, job: str) -> Sequence[AttemptInfo]:
         """The executions of a job, each with the traceback that it may have left."""
         return self.store.attempts(self.show(job).id)
 
@@ -124,7 +124,7 @@ class Workbench:
         """Where a queued job stands."""
         return self.store.place(self.show(job).id)
 
-    def workers(self) -> list[WorkerInfo]:
+    def workers(self) -> Sequence[WorkerInfo]:
         """The workers that live."""
         return self.store.workers()
 

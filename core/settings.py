@@ -21,7 +21,9 @@ class Settings(BaseSettings):
         description="Folder of the database, the models, the artifacts and the logs",
     )
     database_url: str = Field(
-        default="", description="SQLAlchemy URL of a PostgreSQL database; empty: SQLite in the home"
+        default="",
+        pattern=r"^$|^(sqlite|postgres|postgresql|postgresql\+psycopg)://.",
+        description="SQLAlchemy URL of a PostgreSQL database; empty: SQLite in the home",
     )
     redis_url: str = Field(default="", description="URL of a Redis or Valkey; empty: an own Valkey, started by `up`")
     redis_prefix: str = Field(

@@ -58,10 +58,11 @@ def _short(value: object) -> str:
 
 
 def as_command(kind: str, spec: Spec) -> str:
-    """The command line that submits the same job: one flag for each field that differs from its default."""
+    """The command line that submits the same job: a flag for each field that differs from its default."""
     words = ["workbench", "submit", kind]
     for name, value in spec.model_dump(mode="json", exclude_defaults=True).items():
-        words += [flag_of(name), *_flag_values(value)]
+        for text in _flag_values(value):
+            words += [flag_of(name), text]
     return shlex.join([*words, "--wait"])
 
 
@@ -73,4 +74,6 @@ def flag_of(field: str) -> str:
 def _flag_values(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return value  # the flag is given once for each
     return [json.dumps(value, ensure_ascii=False)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
 from core.errors import SetupError, Unavailable
 
@@ -51,7 +51,13 @@ class Database:
 def _said_plainly(url: str) -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, ProgrammingError) as error:
+        if "no such table" in str(error) or "does not exist" in str(error):
+            raise SetupError(
+                "The database has no tables yet.", "Run `workbench migrate`, or `workbench up`."
+            ) from error
+        if isinstance(error, ProgrammingError):
+            raise
         where = make_url(url).render_as_string(hide_password=True)
         reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no answer"
         raise Unavailable(f"The database {where} does not answer: {reason}.", _hint(reason)) from error
