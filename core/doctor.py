@@ -129,7 +129,7 @@ def _device() -> Check:
 def _page(settings: Settings, up: preflight.Running | None) -> Check:
     from urllib.parse import urlsplit
 
-    from core.supervisor import answers
+    from core.house import answers
 
     port = urlsplit(up.address).port if up and up.address else settings.port
     if port and answers(settings.host, port):

@@ -16,6 +16,7 @@ from core.tether import tethered_env
 
 CANNOT_START = 3  # the exit code of a part that has said its reason in one sentence
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+GIVE_UP = 3  # restarts of a part that has never been ready
 HEALTHY_S = 60.0  # after that long a death is not a repeated one
 MAX_LOG_BYTES = 5_000_000
 
@@ -91,14 +92,15 @@ class Part:
             self._process.wait()
 
     def _mourn(self, code: int) -> None:
-        lines = self.said()
-        if code == CANNOT_START and not self.is_ready:
-            raise SetupError(lines[-1] if lines else "A part cannot start.", "" if lines else f"Its log is {self.log}.")
+        last_words = (self.said() or ["it said nothing"])[-1]
+        if not self.is_ready and code == CANNOT_START:
+            raise SetupError(last_words)
+        if not self.is_ready and self._failures == GIVE_UP:
+            raise SetupError(f"A part does not start: {last_words}.", f"Its log is {self.log}.")
         self._failures = 0 if time.monotonic() - self._started_at > HEALTHY_S else self._failures
         pause_s = BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]
         self._failures += 1
         self._process, self._start_at = None, time.monotonic() + pause_s
-        last_words = " | ".join(lines[-2:]) or "it said nothing"
         self._say(f"ended with {code} and starts again in {pause_s:g} s: {last_words} (log: {self.log})")
 
 
