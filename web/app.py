@@ -1,0 +1,91 @@
+"""The web application: our own routes, Gradio's pages mounted beside them, and the doors around both."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import gradio as gr
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp
+
+from core.client import Workbench
+from core.ids import is_id
+from web import assets
+from web.access import Doors
+from web.head import Head
+from web.live import sockets
+from web.live.hub import Hub
+from web.pages.frame import PAGES
+from web.pages.playground import Playground
+from web.pages.runs import Runs
+from web.theme import theme
+
+THREADS = 64
+
+
+def build_app(client: Workbench) -> ASGIApp:
+    """Everything that a browser can reach, behind its doors."""
+    hub, pages = Hub(client), [page.path for page in PAGES]
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        hub.start()
+        yield
+        await hub.stop()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.hub = hub
+    app.add_middleware(CORSMiddleware, allow_origins=[])  # else Gradio's own lets every origin in
+    app.add_middleware(Head, html=assets.head(), pages=pages)
+    app.include_router(sockets.router)
+    app.mount("/ui", assets.Files(directory=assets.FOLDER))
+    app.get("/healthz", response_class=PlainTextResponse)(_healthz)
+    app.get("/j/{job_id}")(_short)
+    _mount(app, client)
+    return Doors(app, client.settings, pages)
+
+
+def _mount(app: FastAPI, client: Workbench) -> None:
+    kept = client.settings.home / "run" / "gradio"
+    os.environ["GRADIO_TEMP_DIR"] = str(_private(kept))
+    with gr.Blocks(title="LLM Workbench", analytics_enabled=False, delete_cache=(3600, 3600)) as pages:
+        Playground(client, pages)
+    with pages.route("Runs", "/runs"):
+        Runs(client)
+    pages.max_threads = THREADS
+    pages.queue(default_concurrency_limit=None, max_size=1_000, api_open=True)
+    warnings.filterwarnings("ignore", message="SSR mode is not supported")  # said of every app with pages
+    gr.mount_gradio_app(
+        app,
+        pages,
+        path="",
+        theme=theme(),
+        show_error=False,  # an exception's words may hold a path or a secret
+        ssr_mode=False,
+        mcp_server=False,
+        run_history=False,
+        footer_links=[],
+        enable_monitoring=False,
+        blocked_paths=[str(client.settings.home)],
+        max_file_size=1,
+    )
+
+
+def _healthz() -> str:
+    return "ok"
+
+
+def _short(job_id: str) -> RedirectResponse:
+    return RedirectResponse(f"/runs?job={job_id}" if is_id(job_id.upper()) else "/runs")
+
+
+def _private(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder

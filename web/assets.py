@@ -1,0 +1,43 @@
+"""Stylesheets and scripts, as files of our own: each under an address that holds a hash of what is in it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+FOLDER = Path(__file__).parent / "ui"
+STYLES = ("workbench.css", "parts.css", "gradio.css")
+# in this order: a later one uses the ones before it
+SCRIPTS = (
+    "vendor/marked.umd.js", "vendor/purify.min.js", "base.js", "markdown.js", "socket.js", "live.js", "talk.js",
+    "runs.js", "form.js",
+)  # fmt: skip
+
+
+def address(name: str) -> str:
+    """Where a browser finds a file; it changes with the file, so that it may be kept for ever."""
+    digest = hashlib.sha256((FOLDER / name).read_bytes()).hexdigest()[:12]
+    return f"/ui/{name}?v={digest}"
+
+
+def head() -> str:
+    """What the head of every page needs, before the first paint."""
+    icon = f'<link rel="icon" type="image/svg+xml" href="{address("icon.svg")}">'
+    styles = "".join(f'<link rel="stylesheet" href="{address(name)}">' for name in STYLES)
+    scripts = "".join(f'<script src="{address(name)}"></script>' for name in SCRIPTS)
+    return f'<meta name="color-scheme" content="light dark">{icon}{styles}{scripts}'
+
+
+class Files(StaticFiles):
+    """The files, kept by browsers for a year where the address holds their hash."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """A file, or the 404."""
+        response = await super().get_response(path, scope)
+        hashed = b"v=" in scope.get("query_string", b"")
+        response.headers["cache-control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"
+        return response

@@ -1,0 +1,47 @@
+"""Puts our stylesheets and scripts into the head of the pages as they leave the server.
+
+Gradio's own `head=` is carried out by its script, after the first paint and in no certain order: a page would flash
+unstyled, and a component could be drawn before the script that it calls is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Head:
+    """A middleware that writes `html` behind the <head> of each page."""
+
+    def __init__(self, app: ASGIApp, html: str, pages: Collection[str]) -> None:
+        self._app = app
+        self._html = html.encode()
+        self._pages = frozenset(pages)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as a page with our head where it is one."""
+        if scope["type"] != "http" or scope["path"] not in self._pages or scope["method"] != "GET":
+            await self._app(scope, receive, send)
+            return
+        start: list[Message] = []
+        body: list[bytes] = []
+
+        async def keep(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                start.append(message)
+                return
+            body.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                await self._send(send, start[0], b"".join(body))
+
+        await self._app(scope, receive, keep)
+
+    async def _send(self, send: Send, start: Message, page: bytes) -> None:
+        page = page.replace(b"<head>", b"<head>" + self._html, 1)
+        headers = MutableHeaders(scope=start)
+        headers["content-length"] = str(len(page))
+        headers["cache-control"] = "no-cache"
+        await send(start)
+        await send({"type": "http.response.body", "body": page})

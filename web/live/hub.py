@@ -1,0 +1,182 @@
+"""The heart of the live views: who watches what, what has to be read again, and who is woken when.
+
+One task wakes viewers, a slice at a time, so that a thousand of them never hold a page request up; reads of the store
+happen in threads, once for all viewers of a thing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+from core.client import Workbench
+from core.errors import NotFound, WorkbenchError
+from core.states import State
+from web import job_view
+from web.live.board import Board, Query
+from web.live.channel import Channel, Viewer
+from web.live.feed import Feed
+from web.live.reader import Entry, Reader
+
+TICK_S = 0.05  # a viewer gets at most one batch of messages in this time
+TICK_PER_VIEWER_S = 0.0001  # a thousand viewers get theirs every 0.1 s
+SLICE = 50
+READ_AGAIN_S = 0.1
+LIST_AGAIN_S = 0.5
+POLL_S = {True: 3.0, False: 1.0}  # by whether the broker answers: a ring may have been lost
+AnyChannel = TypeVar("AnyChannel", bound=Channel)
+log = logging.getLogger(__name__)
+
+
+class Hub:
+    """Every channel that somebody watches in this process."""
+
+    def __init__(self, client: Workbench) -> None:
+        self.client = client
+        self.is_live = False
+        self._feeds: dict[str, Feed] = {}
+        self._boards: dict[Query, Board] = {}
+        self._reader = Reader(client.settings, client.keys.all_jobs, self._watched, self._take, self._turned)
+        self._news = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Begin to read and to wake."""
+        self._spawn(self._reader.run())
+        self._spawn(self._pace())
+
+    async def stop(self) -> None:
+        """End every task."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def watch_job(self, job_id: str, viewer: Viewer) -> Feed:
+        """Join the viewers of a job."""
+        feed = self._feeds.get(job_id)
+        if feed is None:
+            feed = self._feeds[job_id] = Feed(job_id)
+            self._reader.watch_anew()
+        return self._joined(feed, viewer)
+
+    def watch_list(self, query: Query, viewer: Viewer) -> Board:
+        """Join the viewers of a list of jobs."""
+        return self._joined(self._boards.setdefault(query, Board(query)), viewer)
+
+    def leave(self, channel: Channel, viewer: Viewer) -> None:
+        """Leave a channel; the last one drops it."""
+        channel.viewers.discard(viewer)
+        if not channel.viewers:
+            if isinstance(channel, Feed) and self._feeds.get(channel.job_id) is channel:
+                del self._feeds[channel.job_id]
+            if isinstance(channel, Board) and self._boards.get(channel.query) is channel:
+                del self._boards[channel.query]
+
+    def _joined(self, channel: AnyChannel, viewer: Viewer) -> AnyChannel:
+        channel.viewers.add(viewer)
+        channel.is_stale = True
+        viewer.wake.set()
+        self._news.set()
+        return channel
+
+    def _watched(self) -> dict[str, str]:
+        return {self.client.keys.job(feed.job_id): feed.last_id for feed in self._feeds.values() if not feed.is_over}
+
+    def _take(self, stream: str, entries: Iterable[Entry]) -> None:
+        if stream == self.client.keys.all_jobs:
+            self._ring()
+        else:
+            feed = self._feeds.get(stream.rpartition(":")[2])
+            for entry_id, entry in entries if feed else ():
+                feed.take_entry(entry_id, entry)  # type: ignore[union-attr]
+        self._news.set()
+
+    def _ring(self) -> None:
+        for board in self._boards.values():
+            board.is_stale = True
+        for feed in self._feeds.values():
+            feed.is_stale = feed.is_stale or feed.is_waiting  # its place in the queue may have changed
+
+    def _turned(self, is_live: bool) -> None:
+        if is_live != self.is_live:
+            self.is_live = is_live
+            for channel in self._channels():
+                channel.is_stale = True
+            self._news.set()
+
+    def _channels(self) -> list[Channel]:
+        return [*self._feeds.values(), *self._boards.values()]
+
+    async def _pace(self) -> None:
+        while True:
+            n_woken = 0
+            for channel in self._channels():
+                self._read_where_due(channel)
+                n_woken += await _wake(channel)
+            await asyncio.sleep(max(TICK_S, n_woken * TICK_PER_VIEWER_S))
+            if not any(channel.is_stale or channel.has_news for channel in self._channels()):
+                await self._something_new()
+
+    async def _something_new(self) -> None:
+        self._news.clear()
+        try:
+            await asyncio.wait_for(self._news.wait(), 0.5 if self._channels() else None)
+        except TimeoutError:
+            return  # time to look whether a row is due
+
+    def _read_where_due(self, channel: Channel) -> None:
+        age_s = asyncio.get_running_loop().time() - channel.read_at
+        is_over = isinstance(channel, Feed) and channel.is_over
+        if not is_over and age_s > POLL_S[self.is_live]:
+            channel.is_stale = True
+        least_s = LIST_AGAIN_S if isinstance(channel, Board) else READ_AGAIN_S
+        if channel.is_stale and not channel.is_loading and age_s >= least_s:
+            channel.is_loading = True
+            self._spawn(self._read(channel))
+
+    async def _read(self, channel: Channel) -> None:
+        channel.is_stale = False  # before the read: a ring during it means to read once more
+        channel.read_at = asyncio.get_running_loop().time()
+        try:
+            await (self._read_job(channel) if isinstance(channel, Feed) else self._read_list(channel))
+        except WorkbenchError as error:
+            log.warning("%s", error)
+        except Exception:
+            log.exception("a live view could not be read")
+        finally:
+            channel.is_loading = False
+            self._news.set()
+
+    async def _read_job(self, feed: Feed) -> None:
+        who_may = {viewer.may_change for viewer in feed.viewers}
+        try:
+            seen = await asyncio.to_thread(job_view.look, self.client, feed.job_id, self.is_live)
+        except NotFound:
+            feed.take_absence()
+            return
+        fragments = {may: job_view.render(seen, may_change=may) for may in who_may}
+        feed.is_waiting = seen.job.state is State.QUEUED
+        feed.take_row(seen.job, fragments)
+
+    async def _read_list(self, board: Channel) -> None:
+        assert isinstance(board, Board)
+        board.take(await asyncio.to_thread(board.look, self.client))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _wake(channel: Channel) -> int:
+    if not channel.has_news:
+        return 0
+    channel.has_news = False
+    viewers = list(channel.viewers)
+    for n, viewer in enumerate(viewers, start=1):
+        viewer.wake.set()
+        if n % SLICE == 0:
+            await asyncio.sleep(0)  # let these send, and let pages be served, before the next ones
+    return len(viewers)

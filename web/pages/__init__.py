@@ -1,0 +1,1 @@
+"""The pages, one a file: each is a function that builds components and wires them to handlers."""

@@ -1,0 +1,72 @@
+"""What every page has: the bar above it, and the way from a request to a client that acts for whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from core.client import Workbench
+from web.access import asker
+from web.templates import fragment
+
+
+@dataclass(frozen=True)
+class Page:
+    """An entry of the bar."""
+
+    title: str
+    path: str
+
+
+PAGES = (Page("Playground", "/"), Page("Runs", "/runs"))
+SILENT: dict[str, Any] = {
+    "queue": False,  # each handler ends at once, so none needs an event stream, and no tab holds a connection
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+
+
+def bar(path: str) -> None:
+    """The bar of the page at `path`."""
+    html(fragment("nav", pages=PAGES, path=path), "wb.bar(element)", elem_classes="wb-host wb-navhost")
+
+
+def html(template: str, script: str = "", *, value: Any = None, **options: Any) -> gr.HTML:
+    """HTML of ours, untouched by Gradio's own style. `template` must hold nothing that comes from a job."""
+    options.setdefault("elem_classes", "wb-host")
+    return gr.HTML(value, html_template=template, js_on_load=script or None, apply_default_css=False, **options)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a script of ours sent with its event: words of a stranger, to be looked up or checked like any others."""
+
+    client: Workbench
+    job: str
+    key: str | None
+    index: int
+    text: str
+    name: str
+    note: str
+
+
+def asked(client: Workbench, event: gr.EventData, request: gr.Request) -> Asked:
+    """The event's data, each of the type that it must be, and a client for whoever sent it."""
+    data = event._data if isinstance(event._data, dict) else {}
+    words = {name: str(data.get(name) or "") for name in ("job", "text", "name", "note")}
+    index, key = data.get("index"), str(data.get("key") or "")[:64]
+    return Asked(acting_for(client, request), key=key or None, index=index if isinstance(index, int) else -1, **words)
+
+
+def listen(view: gr.HTML, event: str, handler: Callable[..., Any], inputs: Any, outputs: Any) -> Any:
+    """Have `handler` called when the script of `view` triggers `event`."""
+    return getattr(view, event)(handler, inputs, outputs, **SILENT)
+
+
+def acting_for(client: Workbench, request: gr.Request) -> Workbench:
+    """The client on behalf of whoever sent this request: from the doors, never from a component."""
+    assert request.request is not None
+    return client.acting_for(asker(request.request))

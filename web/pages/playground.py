@@ -1,0 +1,129 @@
+"""The Playground: what does this model say? A conversation, or one job of it at `/?job=ID`.
+
+Its state is the address: the handlers get the id of the job that is shown and look everything else up in the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from markupsafe import escape
+
+from core.client import Workbench
+from core.errors import WorkbenchError
+from core.jobs.generate import GenerateSpec
+from core.spec import as_command, parse_spec
+from core.store.queries import JobFilter
+from core.values import Job
+from web import forms, turns
+from web.pages.frame import SILENT, acting_for, asked, bar, html, listen
+from web.templates import fragment
+
+FIRST_PROMPT = "Why is the sky blue? Answer in two sentences."
+OWN_FIELDS = ("prompt", "messages")  # the page itself asks for these
+TALK = "wb.talk(element, props, watch, trigger, ['stop', 'retry', 'regenerate', 'edit'])"
+SEND = "wb.sender(element, trigger, 'send')"
+Values = dict[Any, Any]
+
+
+class Playground:
+    """The page's components, and what happens when one of them is used."""
+
+    def __init__(self, client: Workbench, page: gr.Blocks) -> None:
+        self._client = client
+        bar("/")
+        with gr.Row(equal_height=False, elem_id="playground"):
+            with gr.Column(scale=7, min_width=320):
+                self.view = html(fragment("talk_layout"), TALK, value={"job": ""}, elem_id="talk")
+                self.trouble = html("${value}", value="", elem_id="trouble")
+                self.prompt = gr.Textbox(
+                    label="Message", placeholder="Write a message", lines=3, max_lines=12, elem_id="prompt"
+                )
+                self.sender = html(fragment("send"), SEND, elem_id="sender")
+            with gr.Column(scale=3, min_width=280, elem_id="form"):
+                self.form = forms.controls(GenerateSpec, skip=OWN_FIELDS)
+                self.command = html("${value}", value="", elem_id="command")
+        self._wire(page)
+
+    def _wire(self, page: gr.Blocks) -> None:
+        components = [control.component for control in self.form]
+        everything = {self.view, self.prompt, *components}
+        shown = [self.view, self.prompt, self.trouble]
+        listen(self.sender, "send", self.send, everything, shown)
+        listen(self.view, "edit", self.edit, everything, shown)
+        listen(self.view, "regenerate", self.regenerate, everything, shown)
+        listen(self.view, "stop", self.stop, None, shown)
+        listen(self.view, "retry", self.retry, None, shown)
+        changes = [component.change for component in (self.view, self.prompt, *components)]
+        gr.on(changes, self.show_command, everything, self.command, trigger_mode="always_last", **SILENT)
+        opened = [self.prompt, self.trouble, *components]
+        page.load(self.open, self.view, opened, js="() => [wb.opened()]", **SILENT)
+
+    def open(self, opened: Any, request: gr.Request) -> list[Any]:
+        """The form as the job of the address had it; on the very first start, a prompt that can be sent at once."""
+        client = acting_for(self._client, request)
+        job_id, gone = str((opened or {}).get("job", "")), str((opened or {}).get("gone", ""))
+        spec: dict[str, Any] = {name: field.get_default() for name, field in GenerateSpec.model_fields.items()}
+        prompt = "" if job_id or client.count(JobFilter(owner=client.who.name)) else FIRST_PROMPT
+        sentence = said(f"There is no job {gone}.") if gone else ""
+        try:
+            spec |= client.show(job_id).spec if job_id else {}
+        except WorkbenchError as error:
+            sentence = said(error.message, error.hint)
+        return [prompt, sentence, *forms.shown(self.form, spec)]
+
+    def send(self, values: Values, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Ask what stands in the prompt."""
+        by, prompt = asked(self._client, event, request), values[self.prompt] or ""
+        return self._answer(lambda: turns.send(by.client, by.job, prompt, self._fields(values), by.key), prompt="")
+
+    def edit(self, values: Values, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Ask something else in the place of an earlier message."""
+        by = asked(self._client, event, request)
+        return self._answer(
+            lambda: turns.edit(by.client, by.job, by.index, by.text, self._fields(values), by.key)
+        )
+
+    def regenerate(self, values: Values, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Ask the same once more."""
+        by = asked(self._client, event, request)
+        return self._answer(lambda: turns.regenerate(by.client, by.job, self._fields(values), by.key))
+
+    def retry(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Submit what failed again."""
+        by = asked(self._client, event, request)
+        return self._answer(lambda: by.client.retry(by.job))
+
+    def stop(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """End the answer that is being written; what is written stays."""
+        by = asked(self._client, event, request)
+        return self._answer(lambda: by.client.cancel(by.job))
+
+    def show_command(self, values: Values, request: gr.Request) -> str:
+        """The command line that does what the form would do."""
+        client = acting_for(self._client, request)
+        job_id, prompt = str((values[self.view] or {}).get("job", "")), values[self.prompt] or ""
+        try:
+            fields = turns.spec_fields(turns.after(client, job_id), prompt, self._fields(values))
+            command = as_command(turns.KIND, parse_spec(GenerateSpec, fields))
+        except WorkbenchError as error:
+            return fragment("command", command="", sentence=error.message if prompt.strip() else "")
+        return fragment("command", command=command, sentence="")
+
+    def _fields(self, values: Values) -> dict[str, Any]:
+        return forms.read(self.form, [values[control.component] for control in self.form])
+
+    def _answer(self, do: Callable[[], Job], **cleared: str) -> list[Any]:
+        """What view, prompt and trouble show afterwards; a refusal leaves all that was typed."""
+        try:
+            job = do()
+        except WorkbenchError as error:
+            return [gr.skip(), gr.skip(), said(error.message, error.hint)]
+        return [{"job": job.id}, cleared.get("prompt", gr.skip()), ""]
+
+
+def said(message: str, hint: str = "") -> str:
+    """A sentence near the prompt that says what was refused."""
+    return f'<p class="wb refused" role="alert">{escape(message)} <span class="soft">{escape(hint)}</span></p>'

@@ -1,0 +1,76 @@
+"""The list of jobs as it is shown: a row, what stands below the rows, and the figures in the bar of every page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.client import Workbench
+from core.states import State
+from core.store.queries import JobFilter
+from core.store.workers import WorkerInfo
+from core.values import Job
+from web import words
+from web.format import quantity, written
+from web.job_view import made_by, tokens_of
+from web.templates import fragment
+
+
+def render_row(job: Job) -> str:
+    """The cells of a job."""
+    made = made_by(job)
+    return fragment(
+        "row",
+        job=job,
+        chip=words.chip(job),
+        below=below(job),
+        precision=made.precision if made else "",
+        speed=_figure(job, "tokens_per_s"),
+        peak=_figure(job, "peak_bytes"),
+    )
+
+
+def below(job: Job) -> str:
+    """The line under a job's name: how far it is, why it waits, or what went wrong."""
+    if job.error:
+        return job.error.message
+    if job.state is State.RUNNING and job.progress and job.progress.message:
+        return job.progress.message
+    tokens = tokens_of(job)
+    if job.state is State.CANCELLED and job.started_at:
+        return f"stopped after {tokens[0]:,} tokens; the text is kept" if tokens else "stopped before it wrote anything"
+    return ""
+
+
+def render_foot(client: Workbench, wanted: JobFilter, jobs: Sequence[Job], *, has_older: bool) -> str:
+    """What stands below the rows: how many there are, the way to older ones, or what an empty list means."""
+    return fragment(
+        "foot",
+        n_shown=len(jobs),
+        n_all=client.count(wanted) if jobs else 0,
+        oldest=jobs[-1].id if has_older else "",
+        is_filtered=wanted != JobFilter(),
+    )
+
+
+def render_bar(client: Workbench) -> str:
+    """One's own jobs that are under way, and the memory of the device that answers."""
+    mine = client.who.name
+    worker = _shown(client.workers())
+    total, total_unit = quantity(worker.memory_total, "bytes") if worker else ("", "")
+    return fragment(
+        "bar",
+        n_running=client.count(JobFilter(state=State.RUNNING, owner=mine)),
+        n_queued=client.count(JobFilter(state=State.QUEUED, owner=mine)),
+        worker=worker,
+        total=total,
+        total_unit=total_unit,
+    )
+
+
+def _shown(workers: Sequence[WorkerInfo]) -> WorkerInfo | None:
+    return next((worker for worker in workers if worker.queue == "interactive"), workers[0] if workers else None)
+
+
+def _figure(job: Job, name: str) -> str:
+    found = next((m for m in job.measurements if m.name == name), None)
+    return written(*((found.value, found.unit) if found else (0, ""))) if found else ""

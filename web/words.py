@@ -1,0 +1,79 @@
+"""States, events and figures in the words that people read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.states import State
+from core.values import Event, Job, Measurement
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A state as it is shown: sign and word, not colour alone."""
+
+    sign: str
+    word: str
+    tone: str
+
+
+CHIPS = {
+    State.QUEUED: Chip("◌", "queued", ""),
+    State.RUNNING: Chip("◐", "running", "live"),
+    State.SUCCEEDED: Chip("✓", "succeeded", "good"),
+    State.FAILED: Chip("✕", "failed", "bad"),
+    State.CANCELLED: Chip("■", "cancelled", ""),
+}
+FIGURES = {  # name → (title, how it was measured)
+    "time_to_first_token_s": ("First token", "From the request until the first token was chosen, on the worker"),
+    "tokens_per_s": ("Speed", "Tokens after the first one, over the time that they took"),
+    "peak_bytes": ("Peak memory", "The highest memory of the worker's process on its device while the job ran"),
+    "resident_bytes": ("Held by the model", "What the process holds on its device between requests"),
+    "shared_with": ("Shared with", "Other jobs that were decoded in the same process meanwhile"),
+}
+
+
+def chip(job: Job) -> Chip:
+    """The state of a job, or that it has been asked to stop."""
+    if job.state is State.RUNNING and job.is_cancel_requested:
+        return Chip("◐", "stopping", "warn")
+    return CHIPS[job.state]
+
+
+def figure_title(measurement: Measurement) -> str:
+    """What a measurement is called."""
+    known = FIGURES.get(measurement.name)
+    return known[0] if known else measurement.name.replace("_", " ").capitalize()
+
+
+def figure_help(measurement: Measurement) -> str:
+    """How it was measured, and how often."""
+    known = FIGURES.get(measurement.name)
+    times = "measured once" if measurement.n == 1 else f"mean of {measurement.n:,}"
+    spread = f", ± {measurement.spread:.3g}" if measurement.spread is not None else ""
+    return f"{known[1]}; {times}{spread}" if known else f"{times}{spread}".capitalize()
+
+
+def happened(event: Event) -> str:
+    """An event as a sentence without its full stop."""
+    data: dict[str, Any] = event.data
+    match event.kind:
+        case "queued":
+            return f"queued by {data.get('owner', 'its owner')}"
+        case "claimed":
+            return f"attempt {event.attempt} began on {data.get('worker', 'a worker')}"
+        case "cancel_requested":
+            return f"{data.get('by', 'somebody')} asked it to stop"
+        case "cancelled":
+            return f"cancelled by {data['by']}" if data.get("by") else "stopped; what it had made is kept"
+        case "given_back":
+            return f"given back to the queue: {data.get('reason', 'its worker stopped')}"
+        case "lost":
+            return f"its worker {data.get('worker', '')} gave no sign of life; back in the queue"
+        case "failed":
+            return f"failed: {data['message']}" if data.get("message") else "failed"
+        case "artifact":
+            return f"kept {data.get('name', 'files')}"
+        case _:
+            return event.kind.replace("_", " ")
