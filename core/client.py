@@ -93,12 +93,13 @@ class Workbench:
             parent=parent,
             retry_of=retry_of,
         )
-        job_id, is_new = self.store.submit(new)
-        if is_new:
-            if self._app:
-                send(self._app, chosen.queue, job_id)
-            self._ring(job_id)
-        return self.store.job(job_id)
+        submitted, is_new = self.store.submit(new)
+        if not is_new:
+            return self.store.job(submitted.id)
+        if self._app:
+            send(self._app, chosen.queue, submitted.id)
+        self._ring(submitted.id)
+        return submitted
 
     def show(self, job: str) -> Job:
         """A job by its id or the last characters of it."""

@@ -100,13 +100,13 @@ class JobRow(Base):
 
 
 class TurnRow(Base):
-    """When an owner's job was last taken from a queue: whoever waited longest is next."""
+    """The number of the claim that last took a job of this owner: the owner with the lowest is next."""
 
     __tablename__ = "turns"
 
     queue: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(primary_key=True)
-    taken_at: Mapped[float]
+    number: Mapped[int] = mapped_column(BigInteger)
 
 
 class AttemptRow(Base):

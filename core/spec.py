@@ -61,8 +61,8 @@ def as_command(kind: str, spec: Spec) -> str:
     """The command line that submits the same job: a flag for each field that differs from its default."""
     words = ["workbench", "submit", kind]
     for name, value in spec.model_dump(mode="json", exclude_defaults=True).items():
-        for text in _flag_values(value):
-            words += [flag_of(name), text]
+        for each in _flag_values(value):
+            words += [flag_of(name), each]
     return shlex.join([*words, "--wait"])
 
 
@@ -72,8 +72,6 @@ def flag_of(field: str) -> str:
 
 
 def _flag_values(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return value  # the flag is given once for each
-    return [json.dumps(value, ensure_ascii=False)]
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value  # given once for each
+    return [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)]

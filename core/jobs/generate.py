@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic.config import JsonDict
 
 from core.catalog import BUILTIN_NAME
 from core.jobs.kind import Context, Kind, Queue, Result, shorten
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from core.llm.loading import LoadedModel
     from core.llm.measure import Peak
 
-ADVANCED = {"advanced": True}
+ADVANCED: JsonDict = {"advanced": True}
 StopString = Annotated[str, Field(min_length=1, max_length=64)]
 
 

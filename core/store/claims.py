@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Float, Select, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.ids import new_id
-from core.models import ArtifactRow, AttemptRow, JobRow, MeasurementRow, SampleRow, TurnRow, now
+from core.models import ArtifactRow, JobRow, MeasurementRow, SampleRow, TurnRow, now
 from core.states import State
-from core.store.part import Part, append_event, fenced_update, leave, require_hit
+from core.store.part import ATTEMPTS, JOBS, Part, append_event, fenced_write, leave
 from core.values import ArtifactRef, Measurement, Progress, Sample, Trouble
 
-MAX_WORDS = 20_000
+TURNS = TurnRow.__table__
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,12 @@ class Claims(Part):
         One conditional UPDATE decides, so that no two workers ever hold one job.
         """
         with self.database.write() as connection:
-            row = connection.execute(_take(queue, worker, lease_s)).first()
+            row = connection.execute(_TAKE, {"from_queue": queue, "by": worker, "lease_s": lease_s}).first()
             if row is None:
                 return None
             job_id, attempt, kind, owner, spec = row
-            connection.execute(
-                insert(AttemptRow).values(
-                    job_id=job_id, attempt=attempt, worker=worker, device=device, started_at=now()
-                )
-            )
-            self._pass_turn(connection, queue, owner)
+            connection.execute(_ATTEMPT, {"job_id": job_id, "attempt": attempt, "worker": worker, "device": device})
+            connection.execute(self._pass_turn, {"of": queue, "queue": queue, "owner": owner})
             append_event(connection, job_id, "claimed", attempt, {"worker": worker})
         return Claim(job_id, attempt, kind, owner, spec)
 
@@ -94,8 +91,7 @@ class Claims(Part):
             Fenced: another attempt owns the job.
         """
         with self.database.write() as connection:
-            hit = connection.execute(fenced_update(job_id, attempt).values(progress=progress.model_dump(mode="json")))
-            require_hit(hit, job_id, attempt)
+            fenced_write(connection, job_id, attempt, {"progress": progress.model_dump(mode="json")})
 
     def keep(self, job_id: str, attempt: int, kept: Kept) -> None:
         """Write what a run has made so far.
@@ -104,7 +100,7 @@ class Claims(Part):
             Fenced: another attempt owns the job.
         """
         with self.database.write() as connection:
-            require_hit(connection.execute(fenced_update(job_id, attempt).values(attempt=attempt)), job_id, attempt)
+            fenced_write(connection, job_id, attempt, {"attempt": attempt})
             _insert_kept(connection, job_id, attempt, kept)
 
     def add_artifact(self, job_id: str, attempt: int, artifact: ArtifactRef) -> None:
@@ -114,7 +110,7 @@ class Claims(Part):
             Fenced: another attempt owns the job.
         """
         with self.database.write() as connection:
-            require_hit(connection.execute(fenced_update(job_id, attempt).values(attempt=attempt)), job_id, attempt)
+            fenced_write(connection, job_id, attempt, {"attempt": attempt})
             row = artifact.model_dump(mode="json") | {"job_id": job_id, "attempt": attempt, "created_at": now()}
             connection.execute(insert(ArtifactRow).values(row))
             append_event(connection, job_id, "artifact", attempt, artifact.model_dump(mode="json"))
@@ -122,14 +118,13 @@ class Claims(Part):
     def finish(
         self, job_id: str, attempt: int, state: State, result: dict[str, Any] | None, kept: Kept, words: str = ""
     ) -> None:
-        """End a job as succeeded or cancelled with what it made, all in one step.
+        """End a job as succeeded or cancelled with what it made, all in one step; a search then finds its `words`.
 
         Raises:
             Fenced: another attempt owns the job.
         """
-        more = {"words": func.substr(JobRow.words + "\n" + words, 1, MAX_WORDS)} if words else {}
         with self.database.write() as connection:
-            leave(connection, job_id, attempt, state, state.value, result=result, **more)
+            leave(connection, job_id, attempt, state, state.value, values={"result": result, "words": words})
             _insert_kept(connection, job_id, attempt, kept)
 
     def fail(self, job_id: str, attempt: int, trouble: Trouble, kept: Kept, traceback: str | None = None) -> None:
@@ -138,12 +133,10 @@ class Claims(Part):
         Raises:
             Fenced: another attempt owns the job.
         """
-        error = trouble.model_dump(mode="json")
+        values = {"error": trouble.model_dump(mode="json"), "words": trouble.message}
+        facts = {"code": trouble.code, "message": trouble.message}
         with self.database.write() as connection:
-            leave(
-                connection, job_id, attempt, State.FAILED, "failed", error=error, traceback=traceback,
-                data={"code": trouble.code, "message": trouble.message},
-            )  # fmt: skip
+            leave(connection, job_id, attempt, State.FAILED, "failed", values=values, traceback=traceback, data=facts)
             _insert_kept(connection, job_id, attempt, kept)
 
     def give_back(self, job_id: str, attempt: int, reason: str) -> State:
@@ -160,37 +153,41 @@ class Claims(Part):
             leave(connection, job_id, attempt, State.QUEUED, "given_back", data={"reason": reason})
             return State.QUEUED
 
-    def _pass_turn(self, connection: Connection, queue: str, owner: str) -> None:
+    @cached_property
+    def _pass_turn(self) -> Any:
         dialect = sqlite if self.database.is_sqlite else postgresql
-        row = dialect.insert(TurnRow).values(queue=queue, owner=owner, taken_at=now())
-        connection.execute(row.on_conflict_do_update(index_elements=["queue", "owner"], set_={"taken_at": now()}))
+        latest = select(func.coalesce(func.max(TURNS.c.number), 0) + 1).where(TURNS.c.queue == bindparam("of"))
+        row = dialect.insert(TURNS).values(number=latest.scalar_subquery())
+        return row.on_conflict_do_update(index_elements=["queue", "owner"], set_={"number": row.excluded.number})
 
 
 def claim_order() -> tuple[Any, ...]:
     """The order in which `claim` takes the rows of jobs joined with turns."""
-    return JobRow.priority.desc(), func.coalesce(TurnRow.taken_at, 0.0), JobRow.id
+    return JOBS.c.priority.desc(), func.coalesce(TURNS.c.number, 0), JOBS.c.id
 
 
-def waiting(queue: str, *columns: Any) -> Any:
+def waiting(queue: Any, *columns: Any) -> Select[Any]:
     """A query over the queued jobs of a queue, joined with their owners' turns."""
-    turns = and_(TurnRow.queue == JobRow.queue, TurnRow.owner == JobRow.owner)
-    return (
-        select(*columns)
-        .outerjoin_from(JobRow, TurnRow, turns)
-        .where(JobRow.queue == queue, JobRow.state == State.QUEUED)
-    )
+    turns = and_(TURNS.c.queue == JOBS.c.queue, TURNS.c.owner == JOBS.c.owner)
+    joined = select(*columns).select_from(JOBS.outerjoin(TURNS, turns))
+    return joined.where(JOBS.c.queue == queue, JOBS.c.state == State.QUEUED)
 
 
-def _take(queue: str, worker: str, lease_s: float) -> Any:
-    best = waiting(queue, JobRow.id).order_by(*claim_order()).limit(1).with_for_update(skip_locked=True, of=JobRow)
-    taken = update(JobRow).where(JobRow.id == best.scalar_subquery(), JobRow.state == State.QUEUED)
+def _take() -> Any:
+    best = waiting(bindparam("from_queue"), JOBS.c.id).order_by(*claim_order()).limit(1)
+    unlocked = best.with_for_update(skip_locked=True, of=JOBS).scalar_subquery()
+    taken = update(JOBS).where(JOBS.c.id == unlocked, JOBS.c.state == State.QUEUED)  # type: ignore[arg-type]
     return taken.values(
         state=State.RUNNING,
-        attempt=JobRow.attempt + 1,
-        worker=worker,
-        lease_until=now() + lease_s,
-        started_at=case((JobRow.started_at.is_(None), now()), else_=JobRow.started_at),
-    ).returning(JobRow.id, JobRow.attempt, JobRow.kind, JobRow.owner, JobRow.spec)
+        attempt=JOBS.c.attempt + 1,
+        worker=bindparam("by"),
+        lease_until=now() + bindparam("lease_s", type_=Float),
+        started_at=func.coalesce(JOBS.c.started_at, now()),
+    ).returning(JOBS.c.id, JOBS.c.attempt, JOBS.c.kind, JOBS.c.owner, JOBS.c.spec)
+
+
+_TAKE = _take()
+_ATTEMPT = insert(ATTEMPTS).values(started_at=now())  # type: ignore[arg-type]
 
 
 def _insert_kept(connection: Connection, job_id: str, attempt: int, kept: Kept) -> None:
@@ -199,7 +196,5 @@ def _insert_kept(connection: Connection, job_id: str, attempt: int, kept: Kept) 
         rows = [base | {"id": new_id()} | measurement.model_dump() for measurement in kept.measurements]
         connection.execute(insert(MeasurementRow), rows)
     if kept.samples:
-        connection.execute(
-            insert(SampleRow),
-            [base | {"id": new_id(), "body": sample.model_dump(mode="json")} for sample in kept.samples],
-        )
+        bodies = [base | {"id": new_id(), "body": sample.model_dump(mode="json")} for sample in kept.samples]
+        connection.execute(insert(SampleRow), bodies)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,13 @@ class Database:
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self._writer = _sqlite(url, "BEGIN IMMEDIATE") if self.is_sqlite else _postgresql(url)
         self._reader = _sqlite(url, "BEGIN", query_only=True) if self.is_sqlite else self._writer
+        # threads that wait for SQLite's own lock sleep up to 100 ms between two looks; for ours they are woken at once
+        self._turn_to_write = threading.Lock() if self.is_sqlite else nullcontext()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction that may write."""
-        with _said_plainly(self.url), self._writer.begin() as connection:
+        with _said_plainly(self.url), self._turn_to_write, self._writer.begin() as connection:
             yield connection
 
     @contextmanager

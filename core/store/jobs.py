@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
@@ -12,8 +13,9 @@ from core.errors import IllegalMove, NotFound
 from core.ids import new_id
 from core.models import ArtifactRow, JobRow, now
 from core.states import State, check_move
-from core.store.part import Part, append_event
-from core.values import Visibility
+from core.store.part import JOBS, Part, append_event
+from core.store.rows import job_of
+from core.values import Job, Visibility
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,25 @@ class NewJob:
 class Jobs(Part):
     """Writes that a person asks for."""
 
-    def submit(self, new: NewJob) -> tuple[str, bool]:
+    def submit(self, new: NewJob) -> tuple[Job, bool]:
         """Write a queued job and its first event; a key that its owner has used before gives that job again.
 
         Returns:
-            The job's id, and whether it is new.
+            The job as its row stands, and whether it is new.
         """
-        job_id = new_id()
-        dialect = sqlite if self.database.is_sqlite else postgresql
-        row = dialect.insert(JobRow).values(
-            id=job_id, state=State.QUEUED, created_at=now(), attempt=0, note="", **vars(new)
-        )
         with self.database.write() as connection:
-            if not connection.execute(row.on_conflict_do_nothing().returning(JobRow.id)).first():
-                same = select(JobRow.id).where(JobRow.owner == new.owner, JobRow.key == new.key)
-                return connection.execute(same).scalar_one(), False
-            append_event(connection, job_id, "queued", data={"owner": new.owner})
-        return job_id, True
+            row = connection.execute(self._insert, {"id": new_id(), **vars(new)}).first()
+            if row is None:
+                same = select(JOBS).where(JOBS.c.owner == new.owner, JOBS.c.key == new.key)
+                return job_of(connection.execute(same).one()), False
+            append_event(connection, row.id, "queued", data={"owner": new.owner})
+            return job_of(row), True
+
+    @cached_property
+    def _insert(self) -> Any:
+        dialect = sqlite if self.database.is_sqlite else postgresql
+        row = dialect.insert(JOBS).values(state=State.QUEUED, created_at=now(), attempt=0, note="")
+        return row.on_conflict_do_nothing().returning(*JOBS.c)
 
     def cancel(self, job_id: str, who: str) -> State:
         """Cancel a queued job at once; ask a running one to stop.

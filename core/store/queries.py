@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from core.access import Who
 from core.errors import NotFound
-from core.models import ArtifactRow, AttemptRow, EventRow, JobRow, MeasurementRow, SampleRow, TurnRow
+from core.models import ArtifactRow, AttemptRow, EventRow, JobRow, TurnRow
 from core.states import State
 from core.store.claims import waiting
 from core.store.part import Part
-from core.values import ArtifactRef, Event, Job, Measurement, Sample, Trouble, Visibility
+from core.store.rows import whole_jobs
+from core.values import Event, Job, Visibility
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Queries(Part):
             row = connection.execute(select(JobRow.__table__).where(JobRow.id == job_id)).first()
             if row is None:
                 raise NotFound(f"There is no job {job_id}.")
-            return _jobs(connection, [row])[0]
+            return whole_jobs(connection, [row])[0]
 
     def jobs(self, who: Who, wanted: JobFilter, *, before: str = "", limit: int = 50) -> list[Job]:
         """Jobs that `who` may see, newest first, `before` an id: the next page starts after the last one's."""
@@ -72,7 +72,7 @@ class Queries(Part):
         if before:
             query = query.where(JobRow.id < before)
         with self.database.read() as connection:
-            return _jobs(connection, connection.execute(query).all())
+            return whole_jobs(connection, connection.execute(query).all())
 
     def count_jobs(self, who: Who, wanted: JobFilter) -> int:
         """How many jobs there are that `who` may see."""
@@ -107,7 +107,7 @@ class Queries(Part):
             queue = connection.execute(head).scalar()
             if queue is None:
                 return None
-            columns = (JobRow.id, JobRow.owner, JobRow.priority, func.coalesce(TurnRow.taken_at, 0.0))
+            columns = (JobRow.id, JobRow.owner, JobRow.priority, func.coalesce(TurnRow.number, 0))
             rows = connection.execute(waiting(queue, *columns).order_by(JobRow.id)).all()
             busy = select(func.count()).where(JobRow.queue == queue, JobRow.state == State.RUNNING)
             running = connection.execute(busy).scalar_one()
@@ -125,19 +125,19 @@ class Queries(Part):
             return set(connection.execute(select(ArtifactRow.id)).scalars())
 
 
-def in_turns(rows: Iterable[tuple[str, str, int, float]]) -> list[str]:
+def in_turns(rows: Iterable[tuple[str, str, int, int]]) -> list[str]:
     """The order in which `claim` will take queued jobs, were nothing else submitted.
 
     Args:
-        rows: (id, owner, priority, when that owner's job was last taken), oldest first.
+        rows: (id, owner, priority, number of the claim that last took a job of that owner), oldest first.
     """
     queues: dict[int, dict[str, deque[str]]] = defaultdict(lambda: defaultdict(deque))
-    turn: dict[str, float] = {}
-    for job_id, owner, priority, taken_at in rows:
+    turn: dict[str, int] = {}
+    for job_id, owner, priority, number in rows:
         queues[priority][owner].append(job_id)
-        turn[owner] = taken_at
+        turn[owner] = number
     order: list[str] = []
-    later = count(start=int(max(turn.values(), default=0)) + 1)
+    later = count(start=max(turn.values(), default=0) + 1)
     for priority in sorted(queues, reverse=True):
         owners = queues[priority]
         while owners:
@@ -170,42 +170,3 @@ def _matches(wanted: JobFilter) -> list[ColumnElement[bool]]:
     texts = (JobRow.words, JobRow.name, JobRow.note, JobRow.model, JobRow.id)
     found = [or_(*(text.icontains(word, autoescape=True) for text in texts)) for word in wanted.words.split()]
     return [*exact, and_(*found)] if found else list(exact)
-
-
-def _jobs(connection: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
-    ids = [row.id for row in rows]
-    measurements = _hanging(connection, MeasurementRow, ids)
-    samples = _hanging(connection, SampleRow, ids)
-    artifacts = _hanging(connection, ArtifactRow, ids)
-    return [_job(row, measurements[row.id], samples[row.id], artifacts[row.id]) for row in rows]
-
-
-def _hanging(connection: Connection, table: Any, ids: list[str]) -> dict[str, list[Any]]:
-    """The rows of a table that belong to jobs, of each job's latest attempt alone, in the order they were written."""
-    latest = and_(JobRow.id == table.job_id, JobRow.attempt == table.attempt)
-    query = select(table.__table__).join(JobRow, latest).where(table.job_id.in_(ids)).order_by(table.id)
-    found: dict[str, list[Any]] = defaultdict(list)
-    for row in connection.execute(query) if ids else ():
-        found[row.job_id].append(row)
-    return found
-
-
-def _job(row: Row[Any], measurements: list[Any], samples: list[Any], artifacts: list[Any]) -> Job:
-    return Job(
-        **{name: getattr(row, name) for name in _SAME_NAME},
-        visibility=Visibility(row.visibility),
-        is_cancel_requested=row.cancel_requested_at is not None,
-        progress=row.progress,
-        error=Trouble.model_validate(row.error) if row.error else None,
-        measurements=tuple(
-            Measurement(name=m.name, value=m.value, unit=m.unit, n=m.n, spread=m.spread) for m in measurements
-        ),
-        samples=tuple(Sample.model_validate(sample.body) for sample in samples),
-        artifacts=tuple(ArtifactRef(id=a.id, kind=a.kind, name=a.name, n_bytes=a.n_bytes) for a in artifacts),
-    )
-
-
-_SAME_NAME = (
-    "id", "kind", "queue", "state", "owner", "priority", "name", "note", "model", "spec", "parent", "retry_of",
-    "attempt", "result", "created_at", "started_at", "finished_at", "worker",
-)  # fmt: skip

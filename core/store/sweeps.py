@@ -58,25 +58,14 @@ class Sweeps(Part):
                 return False
             new = State.CANCELLED if row.cancel_requested_at else _after_loss(attempt, max_attempts)
             event = "lost" if new is State.QUEUED else new.value
-            leave(
-                connection,
-                job_id,
-                attempt,
-                new,
-                event,
-                outcome="lost",
-                data={"worker": row.worker},
-                **_blame(new, attempt),
-            )
+            values = {"error": _given_up(attempt).model_dump(mode="json")} if new is State.FAILED else {}
+            facts = {"worker": row.worker}
+            leave(connection, job_id, attempt, new, event, values=values, outcome="lost", data=facts)
             return True
 
 
 def _after_loss(attempt: int, max_attempts: int) -> State:
     return State.QUEUED if attempt < max_attempts else State.FAILED
-
-
-def _blame(new: State, attempts: int) -> dict[str, object]:
-    return {"error": _given_up(attempts).model_dump(mode="json")} if new is State.FAILED else {}
 
 
 def _given_up(attempts: int) -> Trouble:

@@ -54,7 +54,7 @@ def upgrade() -> None:
         "turns",
         sa.Column("queue", sa.String(length=100), nullable=False),
         sa.Column("owner", sa.String(length=100), nullable=False),
-        sa.Column("taken_at", sa.Float(precision=53), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("queue", "owner", name=op.f("pk_turns")),
     )
     op.create_table(

@@ -160,7 +160,7 @@ def test_the_place_that_is_shown_is_the_order_in_which_jobs_are_claimed(
 
 
 def test_turns_go_round_between_owners() -> None:
-    rows = [("1", "a", 0, 0.0), ("2", "a", 0, 0.0), ("3", "a", 0, 0.0), ("4", "b", 0, 0.0), ("5", "b", 0, 0.0)]
+    rows = [("1", "a", 0, 0), ("2", "a", 0, 0), ("3", "a", 0, 0), ("4", "b", 0, 0), ("5", "b", 0, 0)]
     assert in_turns(rows) == ["1", "4", "2", "5", "3"]
 
 
