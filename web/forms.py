@@ -6,7 +6,7 @@ from the browser is checked by the Spec alone, since no component holds anybody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -32,7 +32,7 @@ class Control:
     is_advanced: bool
 
 
-def control(name: str, field: FieldInfo) -> Control:
+def control(name: str, field: FieldInfo, choices: Sequence[tuple[str, str]] = ()) -> Control:
     """The control of one Spec field."""
     kind, is_optional = _kind(field.annotation)
     title = TITLES.get(name, name.replace("_", " ").capitalize())
@@ -43,6 +43,8 @@ def control(name: str, field: FieldInfo) -> Control:
         return Control(name, component, show, read, is_advanced)
 
     default = field.get_default()
+    if choices:
+        return made(gr.Dropdown(list(choices), value=default, allow_custom_value=True, **options))
     if get_origin(kind) is Literal:
         return made(gr.Radio(list(get_args(kind)), value=default, **options))
     if get_origin(kind) is tuple:
@@ -56,14 +58,20 @@ def control(name: str, field: FieldInfo) -> Control:
     return made(gr.Textbox(default, lines=lines, max_lines=8, **options), _same, lambda value: value or "")
 
 
-def controls(spec: type[Spec], skip: Collection[str] = ()) -> list[Control]:
-    """The controls of a Spec in its own order, the advanced ones folded away; call it inside a Blocks context."""
+def controls(
+    spec: type[Spec], skip: Collection[str] = (), choices: Mapping[str, Sequence[tuple[str, str]]] | None = None
+) -> list[Control]:
+    """The controls of a Spec in its own order, the advanced ones folded away; call it inside a Blocks context.
+
+    `choices` offers values, with what they are called, for a text that may be something else too.
+    """
+    offered = choices or {}
     fields = {name: field for name, field in spec.model_fields.items() if name not in skip}
     advanced = {name for name, field in fields.items() if (field.json_schema_extra or {}).get("advanced")}  # type: ignore[union-attr]
-    found = [control(name, field) for name, field in fields.items() if name not in advanced]
+    found = [control(name, field, offered.get(name, ())) for name, field in fields.items() if name not in advanced]
     if advanced:
         with gr.Accordion("Advanced", open=False):
-            found += [control(name, field) for name, field in fields.items() if name in advanced]
+            found += [control(name, field, offered.get(name, ())) for name, field in fields.items() if name in advanced]
     return found
 
 

@@ -31,10 +31,12 @@ class Head:
         async def keep(message: Message) -> None:
             if message["type"] == "http.response.start":
                 start.append(message)
-                return
-            body.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                await self._send(send, start[0], b"".join(body))
+            elif message["type"] == "http.response.body":
+                body.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    await self._send(send, start[0], b"".join(body))
+            else:
+                await send(message)
 
         await self._app(scope, receive, keep)
 

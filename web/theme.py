@@ -45,6 +45,7 @@ PLAIN = {
     "block_title_text_weight": "550",
     "block_label_background_fill": "transparent",
     "panel_background_fill": "transparent",
+    "input_border_width": "1px",
     "input_shadow": "none",
     "input_shadow_focus": "none",
     "block_shadow": "none",

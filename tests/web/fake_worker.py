@@ -20,7 +20,7 @@ from core.store.workers import WorkerInfo
 from core.values import MadeBy, Measurement, Message, Sample, Trouble
 
 NASTY = (
-    "<img src=x onerror=\"window.pwned=1\"> ![x](https://example.org/a.png) [link](javascript:window.pwned=2) "
+    '<img src=x onerror="window.pwned=1"> ![x](https://example.org/a.png) [link](javascript:window.pwned=2) '
     "<script>window.pwned=3</script> <style>body{display:none}</style>\n\n<form action=https://example.org><input></form>"
 )
 ANSWER = (
@@ -29,6 +29,13 @@ ANSWER = (
     "```python\nprint('a long line of code that scrolls sideways on a phone, as it must, and not the page')\n```\n\n"
     "| precision | bytes |\n|---|---|\n| float32 | 4 |\n| int8 | 1 |\n\nThat is all there is to say."
 )
+
+TROUBLE = Trouble(
+    code="out_of_memory",
+    message="The device ran out of memory: 26.6 GB asked, 14.9 GB free.",
+    hint="A shorter prompt needs less.",
+)
+FIGURES = (("time_to_first_token_s", 0.0841, "s"), ("tokens_per_s", 41.83, "tokens/s"), ("peak_bytes", 1.39e9, "bytes"))
 
 
 class FakeWorker(threading.Thread):
@@ -71,21 +78,21 @@ class FakeWorker(threading.Thread):
     def work(self, claim: Claim) -> None:
         prompt = claim.spec["prompt"]
         if "fail" in prompt:
-            trouble = Trouble(code="out_of_memory", message="The device ran out of memory: 26.6 GB asked, 14.9 GB free.", hint="A shorter prompt needs less.")
-            self.store.fail(claim.job_id, claim.attempt, trouble, Kept(), "Traceback (most recent call last):\n  <b>line</b> 1")
+            left = "Traceback (most recent call last):\n  <b>line</b>"
+            self.store.fail(claim.job_id, claim.attempt, TROUBLE, Kept(), left)
             return
         whole = NASTY if "nasty" in prompt else ANSWER * (40 if "slow" in prompt else 1)
-        written = self._written(claim, whole, min(self.pause_s, 0.02) if "slow" in prompt else self.pause_s)
-        state = State.SUCCEEDED if len(written) == len(whole) else State.CANCELLED
-        self.store.finish(claim.job_id, claim.attempt, state, _result(claim, written, state), _kept(claim, written), written)
+        text = self._written(claim, whole)
+        state = State.SUCCEEDED if len(text) == len(whole) else State.CANCELLED
+        self.store.finish(claim.job_id, claim.attempt, state, _result(claim, text, state), _kept(claim, text), text)
 
-    def _written(self, claim: Claim, whole: str, pause_s: float) -> str:
+    def _written(self, claim: Claim, whole: str) -> str:
         for offset in range(0, len(whole), 12):
             pulse = self.store.pulse([(claim.job_id, claim.attempt)])[claim.job_id]
             if pulse.is_cancel_requested or self._stop_asked.is_set():
                 return whole[:offset]
             self.write(claim.job_id, claim.attempt, offset, whole[offset : offset + 12])
-            time.sleep(pause_s)
+            time.sleep(self.pause_s)
         return whole
 
     def _report(self) -> None:
@@ -107,9 +114,8 @@ def _kept(claim: Claim, text: str) -> Kept:
         seed=claim.spec.get("seed") or 7, versions={"torch": "2.13.0", "transformers": "5.23.0"},
     )  # fmt: skip
     messages = tuple(Message.model_validate(turn) for turn in claim.spec.get("messages") or ())
-    figures = (("time_to_first_token_s", 0.0841, "s"), ("tokens_per_s", 41.83, "tokens/s"), ("peak_bytes", 1.39e9, "bytes"))
     return Kept(
-        measurements=[Measurement(name=name, value=value, unit=unit) for name, value, unit in figures],
+        measurements=[Measurement(name=name, value=value, unit=unit) for name, value, unit in FIGURES],
         samples=[Sample(messages=messages, prompt=claim.spec["prompt"], completion=text, made_by=made_by)],
     )
 

@@ -49,9 +49,10 @@ class Hub:
 
     async def stop(self) -> None:
         """End every task."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:  # once is not enough: redis-py may turn a cancellation into an error of its own
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=0.1)
 
     def watch_job(self, job_id: str, viewer: Viewer) -> Feed:
         """Join the viewers of a job."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import redis
 from redis.asyncio import Redis
@@ -77,7 +78,7 @@ class Reader:
                 self._in_use = self._wanted
                 streams = {self._rings: self._last_ring, **self._watched()}
                 self._blocked_id = client_id
-                found = await client.xread(streams, block=BLOCK_MS, count=1_000)  # type: ignore[arg-type]
+                found: Any = await client.xread(streams, block=BLOCK_MS, count=1_000)  # type: ignore[arg-type]
                 self._blocked_id = None
                 for stream, entries in found:
                     if stream == self._rings:

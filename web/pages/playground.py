@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 from markupsafe import escape
 
+from core.catalog import BUILTIN_NAME
 from core.client import Workbench
 from core.errors import WorkbenchError
 from core.jobs.generate import GenerateSpec
@@ -25,6 +26,8 @@ FIRST_PROMPT = "Why is the sky blue? Answer in two sentences."
 OWN_FIELDS = ("prompt", "messages")  # the page itself asks for these
 TALK = "wb.talk(element, props, watch, trigger, ['stop', 'retry', 'regenerate', 'edit'])"
 SEND = "wb.sender(element, trigger, 'send')"
+COMMAND = "wb.command(trigger, 'follow')"
+MODELS = ((f"{BUILTIN_NAME.rsplit('/', 1)[-1]} · built in", BUILTIN_NAME),)
 Values = dict[Any, Any]
 
 
@@ -43,8 +46,8 @@ class Playground:
                 )
                 self.sender = html(fragment("send"), SEND, elem_id="sender")
             with gr.Column(scale=3, min_width=280, elem_id="form"):
-                self.form = forms.controls(GenerateSpec, skip=OWN_FIELDS)
-                self.command = html("${value}", value="", elem_id="command")
+                self.form = forms.controls(GenerateSpec, skip=OWN_FIELDS, choices={"model": MODELS})
+                self.command = html("${value}", COMMAND, value="", elem_id="command")
         self._wire(page)
 
     def _wire(self, page: gr.Blocks) -> None:
@@ -56,8 +59,7 @@ class Playground:
         listen(self.view, "regenerate", self.regenerate, everything, shown)
         listen(self.view, "stop", self.stop, None, shown)
         listen(self.view, "retry", self.retry, None, shown)
-        changes = [component.change for component in (self.view, self.prompt, *components)]
-        gr.on(changes, self.show_command, everything, self.command, trigger_mode="always_last", **SILENT)
+        listen(self.command, "follow", self.show_command, everything, self.command)
         opened = [self.prompt, self.trouble, *components]
         page.load(self.open, self.view, opened, js="() => [wb.opened()]", **SILENT)
 
@@ -82,9 +84,7 @@ class Playground:
     def edit(self, values: Values, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Ask something else in the place of an earlier message."""
         by = asked(self._client, event, request)
-        return self._answer(
-            lambda: turns.edit(by.client, by.job, by.index, by.text, self._fields(values), by.key)
-        )
+        return self._answer(lambda: turns.edit(by.client, by.job, by.index, by.text, self._fields(values), by.key))
 
     def regenerate(self, values: Values, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Ask the same once more."""
@@ -109,7 +109,8 @@ class Playground:
             fields = turns.spec_fields(turns.after(client, job_id), prompt, self._fields(values))
             command = as_command(turns.KIND, parse_spec(GenerateSpec, fields))
         except WorkbenchError as error:
-            return fragment("command", command="", sentence=error.message if prompt.strip() else "")
+            sentence = error.message if prompt.strip() else "Write a message to see it."
+            return fragment("command", command="", sentence=sentence)
         return fragment("command", command=command, sentence="")
 
     def _fields(self, values: Values) -> dict[str, Any]:
@@ -126,4 +127,4 @@ class Playground:
 
 def said(message: str, hint: str = "") -> str:
     """A sentence near the prompt that says what was refused."""
-    return f'<p class="wb refused" role="alert">{escape(message)} <span class="soft">{escape(hint)}</span></p>'
+    return f'<div class="wb"><p class="refused" role="alert">{escape(message)} {escape(hint)}</p></div>'

@@ -22,9 +22,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    found.filters |= {"ago": ago, "clock": clock, "written": lambda pair: written(*pair)}
+    found.filters |= {"ago": ago, "clock": clock, "written": _written}
     found.globals |= {"quantity": quantity}
     return found
+
+
+def _written(figure: tuple[float, str]) -> str:
+    return written(*figure)
 
 
 def fragment(template: str, /, **values: Any) -> str:

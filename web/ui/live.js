@@ -7,12 +7,14 @@
   wb.follow = (root, job, {painted = () => {}, changed = () => {}, ended = () => {}, gone = () => {}} = {}) => {
     const place = root.querySelector("[data-text]"), status = root.querySelector("[data-status]");
     const view = {job, text: "", attempt: 0, at: 0, state: "", raw: false, isOver: false};
-    let dirty = false, spoken = 0;
+    let dirty = false, spoken = 0, restUntil = 0;
 
     const paint = () => {
-      if (!dirty) return;
+      if (!dirty || (performance.now() < restUntil && !view.isOver)) return;
       dirty = false;
+      const began = performance.now();
       wb.markdown(place, view.text, view.raw);
+      restUntil = performance.now() + 4 * (performance.now() - began);  // a long answer must not keep the page busy
       painted(view);
     };
     const say = text => { if (status && text) status.textContent = text; };
@@ -48,7 +50,7 @@
     });
     wb.markdown(place, "");
     return Object.assign(view, {
-      show: raw => { view.raw = raw; dirty = true; paint(); },
+      show: raw => { view.raw = raw; dirty = true; restUntil = 0; paint(); },
       close: () => { stop(); socket.close(); },
     });
   };

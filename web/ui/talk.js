@@ -18,7 +18,7 @@
       view = job ? wb.follow(root, job, {
         painted: () => { if (isAtEnd()) keepEndInView(); },
         changed: now => { thread.dataset.state = now.state; },
-        ended: now => { find("data-tools").hidden = !now.text; },
+        ended: now => { find("data-tools").hidden = !now.text; wb.refreshCommand?.(); },
         gone: () => { thread.hidden = true; props.trouble = ""; location.replace("/?gone=" + encodeURIComponent(job)); },
       }) : null;
     };
@@ -30,6 +30,7 @@
       wb.forgetKey();
       if (wb.address() !== job) history.pushState(null, "", `/?job=${job}`);
       follow(job);
+      wb.refreshCommand();
       requestAnimationFrame(() => root.querySelector(".turn.assistant[data-answer]").scrollIntoView({block: "nearest"}));
     });
     root.addEventListener("click", event => {
@@ -54,6 +55,15 @@
       sentAt = performance.now();
       trigger(event, {job: wb.address(), key: wb.keyFor("send", wb.address(), typed())});
     };
+  };
+
+  // The command line follows the form: asked for once typing pauses, and after what Python changed in it.
+  wb.command = (trigger, event) => {
+    let timer = 0;
+    wb.refreshCommand = () => { clearTimeout(timer); timer = setTimeout(() => trigger(event), 250); };
+    for (const kind of ["input", "change", "click"])
+      document.addEventListener(kind, heard => { if (heard.target.closest("#prompt, #form [role=group], #form fieldset, #form label, #form .number")) wb.refreshCommand(); });
+    wb.refreshCommand();
   };
 
   const editTurn = (turn, send) => {
