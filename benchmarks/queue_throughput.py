@@ -32,9 +32,14 @@ def main() -> None:
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         settings = Settings(
-            home=home, redis_url=arguments.redis, redis_prefix=f"bench{time.time_ns()}", database_url=arguments.database,
-            extra_kinds="tests.kinds", slots=8, preload=False,
-        )  # fmt: skip
+            home=home,
+            redis_url=arguments.redis,
+            redis_prefix=f"bench{time.time_ns()}",
+            database_url=arguments.database,
+            extra_kinds="tests.kinds",
+            slots=8,
+            preload=False,
+        )
         migrate(settings.database)
         workbench = Workbench.open(settings)
         stack.enter_context(running(settings, "-m", "worker", "interactive"))
@@ -68,7 +73,7 @@ def _celery(settings: Settings, n_jobs: int) -> float:
         for n in range(n_jobs):
             app.send_task("plain.nothing", args=[str(n)], queue="plain", ignore_result=True)
 
-    return n_jobs / _timed(submit, lambda: int(client.get(key) or 0) >= n_jobs)  # type: ignore[arg-type]
+    return n_jobs / _timed(submit, lambda: int(client.get(key) or 0) >= n_jobs)
 
 
 def _timed(submit: Callable[[], None], is_done: Callable[[], bool]) -> float:

@@ -68,4 +68,4 @@ def send(app: Celery, queue: str, job_id: str) -> bool:
 
 def backlog(client: redis.Redis, prefix: str, queue: str) -> int:
     """How many messages lie in a queue."""
-    return int(client.llen(f"{prefix}:{queue}"))  # type: ignore[arg-type]
+    return int(client.llen(f"{prefix}:{queue}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 
@@ -51,8 +52,8 @@ class Tail:
             time.sleep(wait_s)
             return []
         block_ms = int(wait_s * 1000) or None  # a block of 0 would wait for ever
-        found = self._client.xread({self._key: self._last_id}, block=block_ms)
-        return found[0][1] if found else []  # type: ignore[index]
+        found: Any = self._client.xread({self._key: self._last_id}, block=block_ms)
+        return list(found[0][1]) if found else []
 
 
 def follow(show: Callable[[], Job], tail: Tail) -> Iterator[Update]:

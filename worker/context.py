@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.client import artifact_folder
+from core.errors import Unavailable
 from core.ids import new_id
 from core.store import Store
 from core.store.claims import Kept
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from core.llm.measure import Peak
 
 WRITE_EVERY_S = 1.0
+LOG = logging.getLogger(__name__)
 
 
 class RunContext:
@@ -54,8 +57,9 @@ class RunContext:
         if time.monotonic() - self._progress_at < WRITE_EVERY_S / 2 and not is_last:
             return
         self._progress_at = time.monotonic()
-        self._store.set_progress(self.job_id, self.attempt, progress)
-        self._publisher.ring(self.job_id)
+        with _forgiving():
+            self._store.set_progress(self.job_id, self.attempt, progress)
+            self._publisher.ring(self.job_id)
 
     def token(self, text: str) -> None:
         """Stream a piece of text."""
@@ -101,12 +105,27 @@ class RunContext:
 
     def take_kept(self) -> Kept:
         """What has not been written yet, and is the caller's to write now."""
-        kept = Kept(tuple(self._measurements), tuple(self._samples))
+        kept = self._unwritten()
         self._measurements, self._samples = [], []
-        self._written_at = time.monotonic()
         return kept
 
+    def _unwritten(self) -> Kept:
+        return Kept(tuple(self._measurements), tuple(self._samples))
+
     def _write_now_and_then(self) -> None:
-        if time.monotonic() - self._written_at > WRITE_EVERY_S:
-            self._store.keep(self.job_id, self.attempt, self.take_kept())
+        if time.monotonic() - self._written_at < WRITE_EVERY_S:
+            return
+        self._written_at = time.monotonic()
+        with _forgiving():
+            self._store.keep(self.job_id, self.attempt, self._unwritten())
+            self._measurements, self._samples = [], []
             self._publisher.ring(self.job_id)
+
+
+@contextmanager
+def _forgiving() -> Iterator[None]:
+    """A database that is away for a moment does not end a run: what could not be written goes with the next write."""
+    try:
+        yield
+    except Unavailable as error:
+        LOG.warning("%s", error.message)

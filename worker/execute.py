@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
+from collections.abc import Callable
 
-from core.errors import Fenced, WorkbenchError
+from core.errors import Fenced, Unavailable, WorkbenchError
 from core.jobs import Kinds
 from core.jobs.kind import Result
 from core.spec import parse_spec
@@ -16,18 +18,27 @@ from worker.context import RunContext
 from worker.hold import Hold, StopReason
 
 LOG = logging.getLogger(__name__)
+PATIENCE_S = 60.0
 
 
 def execute(hold: Hold, kinds: Kinds, context: RunContext, store: Store) -> None:
-    """Run the job that is held. Never raises for what the job did; whatever it was is on the job."""
+    """Run the job that is held. Never raises for what the job did; whatever it was is on the job.
+
+    Raises:
+        Unavailable: the database has not answered for a minute; the sweep will take the job back.
+    """
     try:
         kind = kinds[hold.claim.kind]
         result = kind.run(parse_spec(kind.spec, hold.claim.spec), context)
-        _end(hold, context, store, result)
     except Fenced as fenced:
         LOG.warning("%s", fenced)
     except Exception as error:  # this is the edge: what a job raised ends the job, never the worker
-        _fail(hold, context, store, error)
+        trouble = _trouble(hold, error)
+        kept, trace = context.take_kept(), traceback.format_exc()
+        if hold.reason is not StopReason.LOST:
+            _insist(lambda: store.fail(*hold.key, trouble, kept, trace))
+    else:
+        _end(hold, context, store, result)
 
 
 def _end(hold: Hold, context: RunContext, store: Store, result: Result) -> None:
@@ -35,28 +46,35 @@ def _end(hold: Hold, context: RunContext, store: Store, result: Result) -> None:
     words = str(body.get("text", ""))
     match hold.reason:
         case None:
-            store.finish(*hold.key, State.SUCCEEDED, body, kept, words)
+            _insist(lambda: store.finish(*hold.key, State.SUCCEEDED, body, kept, words))
         case StopReason.CANCEL:
-            store.finish(*hold.key, State.CANCELLED, body, kept, words)
+            _insist(lambda: store.finish(*hold.key, State.CANCELLED, body, kept, words))
         case StopReason.DRAIN:
-            store.give_back(*hold.key, "the worker stopped")
+            _insist(lambda: store.give_back(*hold.key, "the worker stopped"))
         case StopReason.LOST:
             LOG.warning("job %s, attempt %s: declared lost; what it made is dropped", *hold.key)
 
 
-def _fail(hold: Hold, context: RunContext, store: Store, error: Exception) -> None:
-    if hold.reason is StopReason.LOST:
-        return
+def _trouble(hold: Hold, error: Exception) -> Trouble:
     if isinstance(error, WorkbenchError):
-        trouble = Trouble(code=error.code, message=error.message, hint=error.hint)
-    else:
-        LOG.exception("job %s, attempt %s", *hold.key)
-        trouble = Trouble(
-            code="bug",
-            message=f"{type(error).__name__}: {error}"[:500],
-            hint="This is a bug: its traceback is on the job.",
-        )
-    try:
-        store.fail(*hold.key, trouble, context.take_kept(), traceback.format_exc())
-    except Fenced as fenced:
-        LOG.warning("%s", fenced)
+        return Trouble(code=error.code, message=error.message, hint=error.hint)
+    LOG.exception("job %s, attempt %s", *hold.key)
+    message = f"{type(error).__name__}: {error}"[:500]
+    return Trouble(code="bug", message=message, hint="This is a bug: its traceback is on the job.")
+
+
+def _insist(write: Callable[[], object]) -> None:
+    """Write how a job ended, though the database be away for a while: a restart of it must cost no work."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            write()
+        except Fenced as fenced:
+            LOG.warning("%s", fenced)
+        except Unavailable as error:
+            if time.monotonic() > end:
+                raise
+            LOG.warning("%s", error.message)
+            time.sleep(0.5)
+            continue
+        return

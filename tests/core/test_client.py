@@ -101,7 +101,8 @@ def test_page_and_worker_may_have_homes_of_their_own(settings: Settings, workben
 
 
 def test_an_import_of_the_client_brings_no_torch() -> None:
-    code = "import sys, core.client; print([m for m in ('torch', 'transformers', 'gradio', 'datasets') if m in sys.modules])"
+    heavy = "torch", "transformers", "gradio", "datasets"
+    code = f"import sys, core.client; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
