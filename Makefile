@@ -28,7 +28,7 @@ demo: setup ## Ask the built-in model something from start to stop, in a throwaw
 
 test: setup ## Run all tests, against what there is: SQLite always, PostgreSQL, Redis and Chromium where found
 	@$(PY) -m tests.services
-	@$(PY) -m pytest $(PYTEST)
+	@WORKBENCH_TEST_MODELS="$${WORKBENCH_TEST_MODELS:-$(WORKBENCH_FOLDER)}" $(PY) -m pytest $(PYTEST)
 
 lint: environment ## Look for mistakes and for another style
 	@$(VENV)/bin/ruff check
@@ -51,7 +51,7 @@ environment: $(STAMP)
 model:
 	@$(PY) -m core.llm.unpack "$(WORKBENCH_FOLDER)"
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP):
 	@python=""; for name in $(PYTHON) python3.13 python3.12 python3.11; do \
 	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
 	done; \
