@@ -38,8 +38,9 @@ types: environment ## Check the types
 	@$(VENV)/bin/mypy
 
 bench: setup ## Measure, and print figures with n and spread
-	@for script in $$(grep -l __main__ benchmarks/*.py); do \
-	  name=$$(basename $$script .py); echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; \
+	@for script in $$(grep -l ArgumentParser benchmarks/*.py); do \
+	  home=""; if grep -q '"--home"' $$script; then home="--home $(WORKBENCH_FOLDER)"; fi; \
+	  name=$$(basename $$script .py); echo "== $$name"; $(PY) -m benchmarks.$$name $$home || exit 1; \
 	done
 
 clean: ## Remove the environment and what tools leave behind; the home is not touched
