@@ -55,10 +55,8 @@ def _said_plainly(url: str) -> Iterator[None]:
     try:
         yield
     except (OperationalError, ProgrammingError) as error:
-        if "no such table" in str(error) or "does not exist" in str(error):
-            raise SetupError(
-                "The database has no tables yet.", "Run `workbench migrate`, or `workbench up`."
-            ) from error
+        if _are_tables_missing(error):
+            raise SetupError("The database has no tables yet, or old ones.", "Run `workbench migrate`.") from error
         if isinstance(error, ProgrammingError):
             raise
         where = make_url(url).render_as_string(hide_password=True)
@@ -70,6 +68,12 @@ def _said_plainly(url: str) -> Iterator[None]:
                 f"The database file of {url} is damaged.", "Put a copy back, or move the file away."
             ) from error
         raise
+
+
+def _are_tables_missing(error: DatabaseError) -> bool:
+    if isinstance(error, ProgrammingError):  # PostgreSQL's; a database that does not exist is an OperationalError there
+        return "does not exist" in str(error.orig)
+    return "no such table" in str(error.orig) or "no such column" in str(error.orig)
 
 
 def _hint(reason: str) -> str:

@@ -49,10 +49,10 @@ class House:
     def start(self, until: str = "Ready.") -> None:
         """`workbench up`, until it says `until`."""
         with self._out.open("w") as out:
-            self.up = subprocess.Popen(
+            up = self.up = subprocess.Popen(
                 [WORKBENCH, "up"], env=self.environment(), stdout=out, stderr=out, text=True, start_new_session=True
             )
-        eventually(lambda: until in self.said() or self.up.poll() is not None, patience_s=120)
+        eventually(lambda: until in self.said() or up.poll() is not None, patience_s=120)
         assert until in self.said(), self.said()
         self.processes()
 
@@ -107,13 +107,13 @@ class House:
 
     def _is_marked(self, process: psutil.Process) -> bool:
         try:
-            return process.environ().get(MARK) == self.mark
+            return bool(process.environ().get(MARK) == self.mark)
         except psutil.Error:
             return False
 
 
 def _lives(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False

@@ -246,7 +246,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-texts = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=30)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 prompts = texts.filter(lambda text: bool(text.strip()))
 turns = st.builds(Message, role=st.sampled_from(["system", "user", "assistant"]), content=texts)
 specs = st.builds(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -37,13 +38,22 @@ def is_answering(house: House) -> bool:
 
 
 def part_of(house: House, word: str) -> psutil.Process | None:
-    def line(process: psutil.Process) -> str:
-        try:
-            return " ".join(process.cmdline())
-        except psutil.Error:
-            return ""
+    """The part that `up` itself has started by a command with that word."""
+    assert house.up is not None
+    for part in psutil.Process(house.up.pid).children():
+        with contextlib.suppress(psutil.Error):
+            if word in " ".join(part.cmdline()):
+                return part
+    return None
 
-    return next((process for process in house.processes() if word in line(process)), None)
+
+def kill_part(house: House, word: str, title: str) -> None:
+    """Kill a part, and wait until another one has taken its place."""
+    dead = part_of(house, word)
+    assert dead is not None
+    dead.kill()
+    eventually(lambda: f"{title:<9} ended" in house.said())
+    eventually(lambda: (part := part_of(house, word)) and part.pid != dead.pid)
 
 
 def refusal(house: House) -> str:
@@ -92,10 +102,7 @@ def test_no_part_outlives_an_up_that_was_killed(house: House) -> None:
 def test_a_part_that_dies_is_started_again(house: House) -> None:
     house.start()
     for word, news in (("-m web", "Page"), ("valkey-server", "Redis"), ("-m worker", "Workers")):
-        dead = eventually(lambda word=word: part_of(house, word))
-        dead.kill()
-        eventually(lambda news=news: f"{news:<9} ended" in house.said())
-        eventually(lambda word=word, dead=dead: (part := part_of(house, word)) and part.pid != dead.pid)
+        kill_part(house, word, news)
     eventually(lambda: is_answering(house))
     assert house.json("submit", "quick", "--text", "still here", "--wait")["result"]["text"] == "still here "
 
@@ -157,6 +164,25 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(
     said = refusal(build(database_url=f"postgresql://me:secret@127.0.0.1:{silent_port}/test"))
     assert f"127.0.0.1:{silent_port}/test does not answer" in said
     assert "secret" not in said
+
+
+def test_what_a_part_says_when_it_cannot_start_ends_everything(build: Callable[..., House]) -> None:
+    said = refusal(build(extra_kinds="no.such.module").pretend_model())
+    assert "WORKBENCH_EXTRA_KINDS names no.such.module" in said
+
+
+def test_given_servers_are_used_and_named(
+    build: Callable[..., House], postgresql_url: str, redis_server: str, redis_prefix: str
+) -> None:
+    given = {"database_url": postgresql_url, "redis_url": redis_server, "redis_prefix": redis_prefix}
+    house = build(**given).pretend_model()
+    house.start()
+    assert "given, at" in house.said()
+    assert "PostgreSQL at" in house.said()
+    assert not part_of(house, "valkey-server")
+    assert house.json("submit", "quick", "--text", "over there", "--wait")["state"] == "succeeded"
+    assert house.end() == 0
+    assert not (house.home / "workbench.db").exists()
 
 
 def test_a_home_that_cannot_be_made_is_one_sentence(build: Callable[..., House], tmp_path: Path) -> None:
