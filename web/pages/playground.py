@@ -64,17 +64,23 @@ class Playground:
         page.load(self.open, self.view, opened, js="() => [wb.opened()]", **SILENT)
 
     def open(self, opened: Any, request: gr.Request) -> list[Any]:
-        """The form as the job of the address had it; on the very first start, a prompt that can be sent at once."""
+        """The form as the job of the address had it; on the very first start, a prompt that can be sent at once.
+
+        What needs no change is skipped: somebody may be typing there already.
+        """
         client = acting_for(self._client, request)
-        job_id, gone = str((opened or {}).get("job", "")), str((opened or {}).get("gone", ""))
-        spec: dict[str, Any] = {name: field.get_default() for name, field in GenerateSpec.model_fields.items()}
-        prompt = "" if job_id or client.count(JobFilter(owner=client.who.name)) else FIRST_PROMPT
-        sentence = said(f"There is no job {gone}.") if gone else ""
+        said_by_page = opened if isinstance(opened, dict) else {}
+        job_id, gone = str(said_by_page.get("job") or ""), str(said_by_page.get("gone") or "")
+        unchanged = [gr.skip() for _ in self.form]
+        if gone:
+            return [gr.skip(), said(f"There is no job {gone}."), *unchanged]
+        if not job_id:
+            is_first_start = not client.count(JobFilter(owner=client.who.name))
+            return [FIRST_PROMPT if is_first_start else gr.skip(), "", *unchanged]
         try:
-            spec |= client.show(job_id).spec if job_id else {}
+            return [gr.skip(), "", *forms.shown(self.form, client.show(job_id).spec)]
         except WorkbenchError as error:
-            sentence = said(error.message, error.hint)
-        return [prompt, sentence, *forms.shown(self.form, spec)]
+            return [gr.skip(), said(error.message, error.hint), *unchanged]
 
     def send(self, values: Values, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Ask what stands in the prompt."""

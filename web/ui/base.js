@@ -60,6 +60,7 @@ window.wb = (() => {
     if (button) copied(button, button.dataset.copy ?? location.origin + button.dataset.copyLink);
   });
   document.addEventListener("keydown", event => {
+    if (event.repeat) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) click("#send", event);
     if (event.key === "Escape" && !event.defaultPrevented) click("[data-esc]:not(:disabled)", event);
     if (event.key === "/" && !event.target.closest("input,textarea,select,[contenteditable]")) {

@@ -18,9 +18,10 @@
       painted(view);
     };
     const say = text => { if (status && text) status.textContent = text; };
-    const speak = () => {  // by sentence: a screen reader must not hear every token
-      const rest = view.text.slice(spoken), end = Math.max(...[". ", "! ", "? ", "\n"].map(mark => rest.lastIndexOf(mark)));
-      if (end >= 0) { say(rest.slice(0, end + 1).trim()); spoken += end + 1; }
+    const speak = () => {  // by sentence, and as it is shown: a screen reader must not hear every token
+      const rest = place.innerText.slice(spoken);
+      const end = view.isOver ? rest.length : Math.max(...[". ", "! ", "? ", "\n"].map(mark => rest.lastIndexOf(mark))) + 1;
+      if (end > 0) { say(rest.slice(0, end).trim()); spoken += end; }
     };
     const takeText = message => {
       if (message.at === 0) { view.text = ""; spoken = 0; }
