@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from pathlib import Path
 
 import psycopg
 import redis
+from playwright.sync_api import sync_playwright
 
 from core.broker import where
 from tests.conftest import POSTGRESQL, REDIS
@@ -15,9 +16,12 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def chromium() -> str | None:
-    """The browser that tests drive: WORKBENCH_TEST_CHROMIUM, else one on the path."""
-    given = os.environ.get("WORKBENCH_TEST_CHROMIUM")
-    return given or next(filter(None, map(shutil.which, BROWSERS)), None)
+    """The browser that the tests of the pages drive, chosen as they choose it."""
+    if found := next(filter(None, map(shutil.which, BROWSERS)), None):
+        return found
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+    return own if Path(own).exists() else None
 
 
 def main() -> None:
