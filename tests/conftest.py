@@ -12,6 +12,7 @@ import pytest
 import redis
 from sqlalchemy import text
 
+from core.broker import OwnBroker
 from core.client import Workbench
 from core.ids import new_id
 from core.migrate import migrate
@@ -31,13 +32,22 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def models_home() -> Path:
+    """A home with the built-in model. It outlives the run: unpacking takes half a minute."""
+    from core.llm.unpack import unpack_builtin
+
+    given = os.environ.get("WORKBENCH_TEST_MODELS", "~/.cache/llm-workbench-tests")
+    home = Path(given).expanduser().absolute()
+    unpack_builtin(home, lambda fraction, message: None)
+    return home
+
+
+@pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a Redis: the given one where it answers, else an own Valkey."""
     try:
         redis.Redis.from_url(REDIS, socket_timeout=2, socket_connect_timeout=2).ping()
     except redis.RedisError:
-        from core.broker import OwnBroker
-
         broker = OwnBroker.start(tmp_path_factory.mktemp("broker"))
         yield broker.url
         broker.stop()

@@ -15,6 +15,7 @@ from typing import TypeVar
 import psutil
 
 from core.settings import Settings
+from core.tether import PARENT
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
@@ -49,7 +50,7 @@ def running(settings: Settings, *arguments: str, log: Path | None = None) -> Ite
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env=environment(settings),
+        env=environment(settings, {PARENT: str(os.getpid())}),
         stdout=out,
         stderr=out,
         start_new_session=True,

@@ -55,7 +55,7 @@ def test_a_spec_cannot_be_changed() -> None:
         spec.prompt = "other"  # type: ignore[misc]
 
 
-specs = st.builds(
+specs: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     prompt=st.text(min_size=1, max_size=50).filter(str.strip),
     temperature=st.none() | st.floats(0, 2),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -77,7 +78,7 @@ def test_a_lost_job_goes_back_and_its_old_attempt_can_write_nothing(store: Store
     again = store.claim("interactive", "second", 30)
     assert again is not None
     assert again.attempt == 2
-    writes = [
+    writes: list[Callable[[], object]] = [
         lambda: store.set_progress(job_id, 1, Progress(current=1)),
         lambda: store.keep(job_id, 1, Kept()),
         lambda: store.finish(job_id, 1, State.SUCCEEDED, {}, Kept()),
