@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SetupError
+
+SCHEMES = {
+    "database_url": ("postgresql", "postgres", "postgresql+psycopg", "sqlite"),
+    "redis_url": ("redis", "rediss", "unix"),
+}
 
 
 class Settings(BaseSettings):
@@ -21,9 +27,7 @@ class Settings(BaseSettings):
         description="Folder of the database, the models, the artifacts and the logs",
     )
     database_url: str = Field(
-        default="",
-        pattern=r"^$|^(sqlite|postgres|postgresql|postgresql\+psycopg)://.",
-        description="SQLAlchemy URL of a PostgreSQL database; empty: SQLite in the home",
+        default="", description="SQLAlchemy URL of a PostgreSQL database; empty: SQLite in the home"
     )
     redis_url: str = Field(default="", description="URL of a Redis or Valkey; empty: an own Valkey, started by `up`")
     redis_prefix: str = Field(
@@ -53,6 +57,16 @@ class Settings(BaseSettings):
         default="", description="Modules, comma-separated, that hold further kinds of job (for tests and extensions)"
     )
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="How much the logs say")
+
+    @field_validator("database_url", "redis_url")
+    @classmethod
+    def _is_url(cls, url: str, info: ValidationInfo) -> str:
+        schemes = SCHEMES[str(info.field_name)]
+        parts = urlsplit(url)
+        if url and parts.scheme not in schemes:
+            raise ValueError(f"it begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        _ = parts.port  # raises where it is no number
+        return url
 
     @field_validator("home")
     @classmethod
@@ -94,4 +108,6 @@ def read_settings(**given: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = f"WORKBENCH_{'_'.join(str(part) for part in first['loc']).upper()}"
-        raise SetupError(f"{name} cannot be {first['input']!r}: {first['msg'].lower()}.") from error
+        value = "used" if name.endswith("_URL") else repr(first["input"])  # a URL may hold a password
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SetupError(f"{name} cannot be {value}: {reason[0].lower()}{reason[1:]}.") from error

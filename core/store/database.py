@@ -87,7 +87,12 @@ def _hint(reason: str) -> str:
 def _sqlite(url: str, begin: str, *, query_only: bool = False) -> Engine:
     path = make_url(url).database
     if path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SetupError(
+                f"The folder of {path} cannot be made: {error.strerror}.", "Set WORKBENCH_HOME."
+            ) from error
     engine = create_engine(url, connect_args={"check_same_thread": False}, pool_size=40, max_overflow=40)
 
     @event.listens_for(engine, "connect")

@@ -208,6 +208,22 @@ def test_a_setting_that_is_none_is_one_sentence(build: Callable[..., House]) -> 
     assert "WORKBENCH_PORT cannot be '70000'" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("database_url", "mysql://me:secret@host/x"),
+        ("database_url", "postgresql://me:secret@host:port/x"),
+        ("redis_url", "http://:secret@host"),
+    ],
+)
+def test_a_url_that_is_none_is_named_without_its_password(build: Callable[..., House], name: str, url: str) -> None:
+    done = build(**{name: url}).run("jobs")
+    assert done.returncode == 3
+    assert f"WORKBENCH_{name.upper()}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
+
+
 def test_a_worker_alone_says_in_one_sentence_what_it_lacks(house: House) -> None:
     done = house.run("worker")
     assert done.returncode == 3
