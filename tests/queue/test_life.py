@@ -239,3 +239,24 @@ def test_a_process_of_a_worker_that_dies_is_started_again(settings: Settings, wo
         first = eventually(lambda: {i.queue: i.pid for i in workbench.workers()}.get("batch", 0))
         os.kill(first, signal.SIGKILL)
         eventually(lambda: {i.pid for i in workbench.workers() if i.queue == "batch"} - {first})
+
+
+def test_on_postgresql_too_a_killed_worker_loses_nothing(
+    settings: Settings, postgresql_url: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    on_postgresql = settings.model_copy(update={"database_url": postgresql_url})
+    workbench = Workbench.open(on_postgresql)
+    job = workbench.submit("long", {"seconds": 2, "log": str(log), "text": "a b c"})
+    with worker(on_postgresql, "batch") as process:
+        eventually(lambda: lines(log))
+        process.kill()
+        process.wait()
+    with worker(on_postgresql, "batch"):
+        text = ""
+        for update in workbench.watch(job.id):
+            text = update.text if update.restarted else text + update.text  # the first attempt's words may have come
+    assert workbench.show(job.id).attempt == 2
+    assert text == "a b c "
+    assert lines(log) == ["begin 1", "begin 2", "end 2"]
+    workbench.close()
