@@ -72,7 +72,9 @@ def render(seen: Seen, *, may_change: bool) -> dict[str, str]:
         "now": "" if job.state.is_finished else fragment("now", job=job, sentence=now_sentence(seen), seen=seen),
         "conversation": fragment("conversation", job=job, turns=turns_of(job)),
         "figures": fragment("figures", job=job, words=words, tokens=tokens_of(job)),
-        "made": fragment("made", job=job, made_by=made_by(job), command=seen.command, as_json=as_json(job)),
+        "made": fragment(
+            "made", job=job, words=words, made_by=made_by(job), command=seen.command, as_json=as_json(job)
+        ),
         "trouble": fragment("trouble", job=job, traceback=traceback_of(seen)) if job.error else "",
         "happened": fragment("happened", events=seen.events, happened=words.happened),
         "about": fragment("about", job=job, may_change=may_change),

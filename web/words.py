@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from core.states import State
 from core.values import Event, Job, Measurement
+from web.format import written
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ FIGURES = {  # name → (title, how it was measured)
     "tokens_per_s": ("Speed", "Tokens after the first one, over the time that they took"),
     "peak_bytes": ("Peak memory", "The highest memory of the worker's process on its device while the job ran"),
     "resident_bytes": ("Held by the model", "What the process holds on its device between requests"),
-    "shared_with": ("Shared with", "Other jobs that were decoded in the same process meanwhile"),
+    "shared_with": ("Decoded together with", "Other jobs that were decoded in the same process meanwhile"),
 }
+BESIDE = ("resident_bytes", "shared_with")  # said where one asks how the peak was measured
 
 
 def chip(job: Job) -> Chip:
@@ -47,12 +50,31 @@ def figure_title(measurement: Measurement) -> str:
     return known[0] if known else measurement.name.replace("_", " ").capitalize()
 
 
-def figure_help(measurement: Measurement) -> str:
-    """How it was measured, and how often."""
+def figure_help(measurement: Measurement, job: Job) -> str:
+    """How it was measured, how often, and with how many other jobs it was shared."""
     known = FIGURES.get(measurement.name)
     times = "measured once" if measurement.n == 1 else f"mean of {measurement.n:,}"
     spread = f", ± {measurement.spread:.3g}" if measurement.spread is not None else ""
-    return f"{known[1]}; {times}{spread}" if known else f"{times}{spread}".capitalize()
+    beside = "".join(
+        f"; {figure_title(m).lower()}: {written(m.value, m.unit)}" for m in job.measurements if m.name in BESIDE
+    )
+    said = f"{known[1]}; {times}{spread}" if known else f"{times}{spread}".capitalize()
+    return said + (beside if measurement.name == "peak_bytes" else "")
+
+
+def ended(job: Job) -> str:
+    """Why an answer ended where it did, where that is not its own doing."""
+    result = job.result or {}
+    if result.get("finish_reason") == "length":
+        return f"Ended at the limit of {result.get('completion_tokens', 0):,} new tokens, which the form can raise."
+    return "Stopped; what was written is kept." if result.get("finish_reason") == "cancelled" else ""
+
+
+def parameters(job: Job) -> str:
+    """The values that were used, those that the model's own configuration gave included."""
+    used: dict[str, Any] = (job.result or {}).get("parameters") or {}
+    shown = {name: value for name, value in used.items() if name != "seed" and value not in (None, (), [])}
+    return " · ".join(f"{name} {_value(value)}" for name, value in shown.items())
 
 
 def happened(event: Event) -> str:
@@ -77,3 +99,9 @@ def happened(event: Event) -> str:
             return f"kept {data.get('name', 'files')}"
         case _:
             return event.kind.replace("_", " ")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

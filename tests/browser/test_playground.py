@@ -38,19 +38,20 @@ def wait_for_the_end(page: Page) -> None:
 def test_the_first_visitor_sends_the_prompt_that_stands_there_and_reads_the_answer(
     window: Watched, bench: Workbench
 ) -> None:
-    assert bench.count() == 0
+    for job in bench.list(limit=1_000):
+        bench.delete(job.id)
     page = window.page()
     expect(page.locator("#prompt textarea")).to_have_value(re.compile("sky blue"))
     page.locator("#send").click()
-    job = job_of(page)
+    first = job_of(page)
     expect(page.locator("[data-text]")).to_contain_text(END)
     expect(page.locator("[data-text] strong")).to_have_text("one byte")
     figures = page.locator("[data-answer] .figs")
     for shown in ("84.1 ms", "41.8 tok/s", "1.39 GB", "after 34"):
         expect(figures).to_contain_text(shown)
-    expect(page.locator("[data-answer] .made")).to_contain_text("float32")
+    expect(page.locator("[data-answer] .made").first).to_contain_text("float32")
     expect(page.locator("#prompt textarea")).to_have_value("")
-    assert bench.show(job).state is State.SUCCEEDED
+    assert bench.show(first).state is State.SUCCEEDED
 
 
 def test_reloading_shows_the_same_conversation_and_another_browser_too(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from core.client import Workbench
 from core.states import State
@@ -13,11 +13,8 @@ from tests.support import eventually
 
 def finished(bench: Workbench, prompt: str) -> Job:
     job = bench.submit("generate", {"prompt": prompt})
-    return eventually(lambda: (found := bench.show(job.id)).state.is_finished and found)
-
-
-def rows(page: Page) -> object:
-    return page.locator("table.runs tbody tr")
+    eventually(lambda: bench.show(job.id).state.is_finished)
+    return bench.show(job.id)
 
 
 def test_the_list_shows_what_was_done_newest_first_and_follows_it(window: Watched, bench: Workbench) -> None:

@@ -104,7 +104,7 @@ def _result(claim: Claim, text: str, state: State) -> dict[str, Any]:
     reason = "cancelled" if state is State.CANCELLED else "stop"
     return {
         "text": text, "finish_reason": reason, "prompt_tokens": 34, "completion_tokens": len(text) // 4,
-        "parameters": {"seed": claim.spec.get("seed") or 7},
+        "parameters": {"temperature": 0.7, "top_p": 0.95, "max_new_tokens": 256, "seed": claim.spec.get("seed") or 7},
     }  # fmt: skip
 
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -137,10 +139,11 @@ def test_what_gradio_opens_and_our_pages_do_not_use_is_shut(doors: TestClient, m
 
 def test_of_all_routes_that_gradio_mounts_only_few_are_open(app: ASGIApp, web: TestClient) -> None:
     assert isinstance(app, Doors)
-    mounted = next(route.app for route in app._app.routes if getattr(route, "path", None) == "" and route.name != "ui")
-    included = [route for router in mounted.routes for route in getattr(router, "original_router", NO_ROUTER).routes]
-    paths = {route.path for route in mounted.routes if hasattr(route, "path")}
-    paths |= {f"/gradio_api{route.path.removeprefix('/gradio_api')}" for route in included}
+    assert isinstance(app._app, FastAPI)
+    gradio: Any = next(route.app for route in app._app.routes if isinstance(route, Mount) and route.path == "")
+    included = [route for part in gradio.routes for route in getattr(part, "original_router", NO_ROUTER).routes]
+    paths = {str(getattr(route, "path", "/")) for route in gradio.routes}
+    paths |= {f"/gradio_api{str(getattr(route, 'path', '')).removeprefix('/gradio_api')}" for route in included}
     filled = {re.sub(r"{[^}]*}", "x", path) for path in paths}
     shut = {path for path in filled if web.head(path).headers.get("content-length") == "22"}
     assert len(filled) > 40

