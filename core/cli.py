@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import click
 
 from core import __version__
+from core.cli_estimate import estimate
 from core.cli_jobs import JOB_COMMANDS
 from core.cli_run import RUN_COMMANDS
 from core.cli_submit import submit
@@ -40,7 +41,7 @@ def workbench() -> None:
     """Run, prompt and compare language models on the machines you have."""
 
 
-for command in (submit, *JOB_COMMANDS, *RUN_COMMANDS):
+for command in (submit, *JOB_COMMANDS, estimate, *RUN_COMMANDS):
     workbench.add_command(command)
 
 

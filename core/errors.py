@@ -11,6 +11,7 @@
     ├── ModelError
     │   ├── ModelNotFound
     │   ├── ModelBroken
+    │   ├── BadConfig       a config.json that describes no model that could exist
     │   └── NotACausalModel
     ├── OutOfMemory
     ├── WorkerLost          the process that ran the job died
@@ -93,6 +94,12 @@ class ModelBroken(ModelError):
     """The model's files are incomplete, damaged or not what they say."""
 
     code = "model_broken"
+
+
+class BadConfig(ModelError, ValueError):
+    """A config.json describes no model that could exist."""
+
+    code = "bad_config"
 
 
 class NotACausalModel(ModelError):

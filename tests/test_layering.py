@@ -25,7 +25,7 @@ FLOORS: dict[int, str] = {
     3: "llm models prompt",
     4: "jobs store migrate",
     5: "client watch",
-    6: "supervisor house doctor demo cli cli_common cli_format cli_jobs cli_run cli_submit cli_wait",
+    6: "supervisor house doctor demo cli cli_common cli_estimate cli_format cli_jobs cli_run cli_submit cli_wait",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 JOBS_REACH = 2  # a job module imports core.llm inside `run` alone, so that the page can read its Spec without torch

@@ -1,0 +1,85 @@
+"""What a model needs while it reads a prompt and writes: the transient memory beside weights and cache.
+
+Derived from transformers' own code, operation by operation. The two attention formulas were compared with one H100
+(Llama-2-7B's shape, bfloat16, prompts of 4,096 and 8,192 tokens): within 2 % of the whole peak.
+"""
+
+from __future__ import annotations
+
+from core.memory.family import EAGER
+from core.memory.formula import Part, number, part, size
+from core.memory.geometry import Geometry
+from core.memory.precision import Precision
+from core.memory.shapes import BUILT_BY, Table
+
+SOURCE = f"the operations of a layer in {BUILT_BY}, the largest moment of one layer"
+MASK_BYTES = 3  # a boolean mask and the additive one that it is turned into
+
+
+def prefill_part(table: Table, g: Geometry, precision: Precision, context: int, batch: int, attention: str) -> Part:
+    """The largest moment of a layer while a prompt of `context` tokens is read.
+
+    With eager attention it grows with the square of the prompt, because every score is kept; sdpa and flash keep none.
+    """
+    steps = {
+        "MLP": _mlp(g, precision, context, batch),
+        "attention": _attention(g, precision, context, batch, attention),
+    }
+    worst = max(steps, key=lambda name: steps[name][0])
+    stream = 2 * g.hidden * context * batch * precision.element_bytes
+    masks = _masks(table, context, batch, precision, attention)
+    unpacked = 2 * table.largest_linear if precision.is_quantized and precision is not Precision.INT8 else 0
+    words = f"{worst}: {steps[worst][1]} + residual stream {size(stream)}"
+    words += f" + masks {size(masks)}" if masks else ""
+    words += f" + one linear unpacked {size(unpacked)}" if unpacked else ""
+    return part("prefill", steps[worst][0] + stream + masks + unpacked, words, SOURCE)
+
+
+def _mlp(g: Geometry, precision: Precision, context: int, batch: int) -> tuple[int, str]:
+    widths = 3 if g.is_gated else 2
+    numbers = widths * g.inner * precision.element_bytes
+    words = f"{widths} × {g.inner:,} wide × {precision.element_bytes} bytes"
+    if precision is Precision.INT8:
+        numbers += 4 * g.inner + g.hidden
+        words += f" + int32 sums 4 × {g.inner:,} + int8 inputs {g.hidden:,}"
+    return numbers * context * batch, f"({words}) × {number(context * batch)} tokens"
+
+
+def _attention(g: Geometry, precision: Precision, context: int, batch: int, attention: str) -> tuple[int, str]:
+    if not g.has_attention:
+        return 0, ""
+    projections = 2 * (g.query + g.keys) * context * batch * precision.element_bytes
+    if attention != EAGER:
+        n_bytes = projections + 4 * g.heads * context * batch
+        return n_bytes, f"queries, keys and values {size(projections)} + a float32 sum for each head and token"
+    each = score_bytes(precision)
+    scores = batch * g.heads * context * context * each
+    repeated = 2 * g.query * context * batch * precision.element_bytes if g.kv_heads < g.heads else 0
+    words = f"{batch * g.heads} heads × {context:,}² scores × {each} bytes + projections {size(projections + repeated)}"
+    return scores + projections + repeated, words
+
+
+def score_bytes(precision: Precision) -> int:
+    """Bytes a score of eager attention at its largest moment.
+
+    bfloat16: the scores (2), their float32 copy (4) and the softmax (4). float32: scores and softmax (4 + 4). float16
+    could do with 8 where torch fuses the copy into the softmax, which not every model lets it.
+    """
+    return 8 if precision is Precision.FLOAT32 else 10
+
+
+def _masks(table: Table, context: int, batch: int, precision: Precision, attention: str) -> int:
+    """An explicit mask is made by eager attention, for padded rows and for windows shorter than the prompt."""
+    windows = {layer.window for layer in table.caches or () if layer.tokens_kept(context) < context}
+    each = precision.element_bytes if attention == EAGER else MASK_BYTES
+    if attention == "flash_attention_2":
+        return 0
+    is_needed = attention == EAGER or batch > 1 or windows
+    return (1 + len(windows)) * batch * context * context * each if is_needed else 0
+
+
+def logits_part(g: Geometry, precision: Precision, batch: int) -> Part:
+    """The scores of the next token: the last position alone, once as computed and once in float32 for sampling."""
+    each = precision.element_bytes + 4
+    words = f"{batch:,} × {g.vocab:,} words × {each} bytes"
+    return part("logits", batch * g.vocab * each, words, f"generate() of {BUILT_BY} keeps the last position only")
