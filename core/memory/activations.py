@@ -88,10 +88,17 @@ def layer_bytes(g: Geometry, mode: Mode, ranks: int, eager_context: int = 0) -> 
     row = ROWS[mode_name(mode)]
     query, keys, scores = row.query * g.query, row.keys * g.keys, 4 * g.heads
     if eager_context:
-        query, keys = query + row.keys * g.query, 0
+        query, keys = (row.query + row.keys - _forgotten(mode)) * g.query, 0
         scores = (4 if _is_wide(mode) else 6) * g.heads * eager_context
     norms = _head_norms(g, mode) if g.has_head_norms else 0
     return row.hidden * g.hidden + query + keys + row.inner * g.inner + scores + row.rank * ranks + norms + 8
+
+
+def _forgotten(mode: Mode) -> int:
+    """Bytes a number of attention's output that eager does not save, where no linear behind it does either."""
+    is_saved_as_input = not mode.has_adapter or mode.is_autocast
+    is_saved_as_input |= not (mode.float32_adapter or mode.has_dropout or mode.is_attention_only)
+    return 0 if is_saved_as_input else 4 if _is_wide(mode) else 2
 
 
 def layer_words(g: Geometry, mode: Mode) -> str:

@@ -63,7 +63,7 @@ def geometry(table: Table) -> Geometry | None:
 def _inner(table: Table, c: Config) -> int:
     """The widest thing that a token passes through inside a layer."""
     into = [one for one in table.tensors if one.kind in LINEARS and one.n_out == c.hidden]
-    dense = max((one.n_in for one in into if not _is_of_tower(one)), default=c.hidden)
+    dense = max((one.n_in for one in into if not _is_of_tower(one) and not _is_attention(one)), default=c.hidden)
     experts = [one for one in table.tensors if one.kind is Kind.FUSED_EXPERT and "down" in one.name]
     routed = max((_other(one, c.hidden) for one in experts), default=0) * _experts_a_token(c)
     return max(dense, routed)
@@ -71,6 +71,10 @@ def _inner(table: Table, c: Config) -> int:
 
 def _is_of_tower(one: Tensor) -> bool:
     return ".visual." in one.name or ".vision_tower." in one.name
+
+
+def _is_attention(one: Tensor) -> bool:
+    return "attn." in one.name or "attention." in one.name
 
 
 def _other(one: Tensor, hidden: int) -> int:
@@ -85,7 +89,7 @@ def _experts_a_token(c: Config) -> int:
     return 2
 
 
-def head_linears(table: Table) -> tuple[Tensor, ...]:
+def text_linears(table: Table) -> tuple[Tensor, ...]:
     """The text model's linears, as adapters can be put on them: without those of an image tower."""
     return tuple(one for one in table.tensors if one.kind in LINEARS and not _is_of_tower(one))
 

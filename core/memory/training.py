@@ -14,7 +14,7 @@ from core.errors import BadInput
 from core.memory.activations import SOURCE as FITTED
 from core.memory.activations import Mode, layer_bytes, layer_words
 from core.memory.formula import Part, number, part, plural, size
-from core.memory.geometry import Geometry, head_linears
+from core.memory.geometry import Geometry, text_linears
 from core.memory.optimizer import Optimizer, Trained, states_part
 from core.memory.precision import Precision
 from core.memory.shapes import Table
@@ -81,7 +81,7 @@ def adapter_targets(table: Table, training: Training) -> tuple[Tensor, ...]:
     """The linears that get an adapter."""
     if training.method == "full":
         return ()
-    linears = head_linears(table)
+    linears = text_linears(table)
     if training.targets == "all-linear":
         return linears
     return tuple(one for one in linears if one.name.removesuffix(".weight").endswith(ATTENTION_TARGETS))
@@ -127,7 +127,7 @@ def _trained_bytes(training: Training, precision: Precision) -> int:
 def _cast_weights(table: Table, training: Training, precision: Precision, n_trained: int) -> int:
     """The float32 weights of which autocast keeps a bfloat16 copy, frozen ones too."""
     adapters = n_trained if training.method != "full" and training.float32_adapter else 0
-    linears = sum(one.n_elements for one in head_linears(table)) if precision is Precision.FLOAT32 else 0
+    linears = sum(one.n_elements for one in text_linears(table)) if precision is Precision.FLOAT32 else 0
     return adapters + linears
 
 
