@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 import sys
 
@@ -58,6 +59,10 @@ def _serve(settings: Settings) -> int:
     server = uvicorn.Server(config)
     host, port = listener.getsockname()[:2]
     print(f"LLM Workbench: http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(
+            number, lambda *_: None
+        )  # uvicorn raises them once more at its end: being told to stop is no fault
     asyncio.run(server.serve(sockets=[listener]))
     client.close()
     return 0 if server.started else FAILED_START

@@ -23,7 +23,8 @@ from web.live.reader import Entry, Reader
 TICK_S = 0.05  # a viewer gets at most one batch of messages in this time
 TICK_PER_VIEWER_S = 0.0001  # a thousand viewers get theirs every 0.1 s
 SLICE = 50
-READ_AGAIN_S = 0.1
+READ_AGAIN_S = 0.03
+READ_AGAIN_PER_FEED_S = 0.001
 LIST_AGAIN_S = 0.5
 POLL_S = {True: 3.0, False: 1.0}  # by whether the broker answers: a ring may have been lost
 AnyChannel = TypeVar("AnyChannel", bound=Channel)
@@ -79,6 +80,7 @@ class Hub:
         channel.viewers.add(viewer)
         channel.is_stale = True
         viewer.wake.set()
+        self._read_where_due(channel)
         self._news.set()
         return channel
 
@@ -90,8 +92,10 @@ class Hub:
             self._ring()
         else:
             feed = self._feeds.get(stream.rpartition(":")[2])
-            for entry_id, entry in entries if feed else ():
-                feed.take_entry(entry_id, entry)  # type: ignore[union-attr]
+            if feed:
+                for entry_id, entry in entries:
+                    feed.take_entry(entry_id, entry)
+                self._read_where_due(feed)
         self._news.set()
 
     def _ring(self) -> None:
@@ -132,7 +136,8 @@ class Hub:
         is_over = isinstance(channel, Feed) and channel.is_over
         if not is_over and age_s > POLL_S[self.is_live]:
             channel.is_stale = True
-        least_s = LIST_AGAIN_S if isinstance(channel, Board) else READ_AGAIN_S
+        feed_s = max(READ_AGAIN_S, READ_AGAIN_PER_FEED_S * len(self._feeds))
+        least_s = LIST_AGAIN_S if isinstance(channel, Board) else feed_s
         if channel.is_stale and not channel.is_loading and age_s >= least_s:
             channel.is_loading = True
             self._spawn(self._read(channel))
@@ -149,6 +154,7 @@ class Hub:
         finally:
             channel.is_loading = False
             self._news.set()
+        await _wake(channel)  # at once: rows change seldom, and whoever waits for the end should not wait for a tick
 
     async def _read_job(self, feed: Feed) -> None:
         who_may = {viewer.may_change for viewer in feed.viewers}
