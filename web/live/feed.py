@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from core.states import State
 from core.stream import FROM_THE_START, Transcript
 from core.values import Job
 from web.live.channel import Channel, Fragments, Viewer
@@ -24,7 +25,7 @@ class Feed(Channel):
         self.last_id = FROM_THE_START
         self.attempt = 0
         self.text = ""
-        self.is_waiting = False
+        self.is_waiting = self.is_running = self.is_stopping = False
         self.is_over = False
         self.is_gone = False
         self._epoch = 0  # rises when text that was shown turned out to be other text
@@ -43,6 +44,8 @@ class Feed(Channel):
 
     def take_row(self, job: Job, fragments: Mapping[bool, Mapping[str, str]]) -> None:
         """Take the row as it is now, rendered for those who may change the job and for those who may not."""
+        self.is_waiting, self.is_running = job.state is State.QUEUED, job.state is State.RUNNING
+        self.is_stopping = job.is_cancel_requested
         whole = (job.result or {}).get("text")
         if job.state.is_finished and whole is not None:
             self._show(max(job.attempt, self.attempt), str(whole))

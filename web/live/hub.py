@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from core.client import Workbench
 from core.errors import NotFound, WorkbenchError
-from core.states import State
+from core.store.claims import Pulse
+from core.values import Job
 from web import job_view
 from web.live.board import Board, Query
 from web.live.channel import Channel, Viewer
@@ -23,10 +25,12 @@ from web.live.reader import Entry, Reader
 TICK_S = 0.05  # a viewer gets at most one batch of messages in this time
 TICK_PER_VIEWER_S = 0.0001  # a thousand viewers get theirs every 0.1 s
 SLICE = 50
+READ_THREADS = 2  # more only take turns at the interpreter, and keep the loop from its own
 READ_AGAIN_S = 0.03
 READ_AGAIN_PER_FEED_S = 0.001
 LIST_AGAIN_S = 0.5
 POLL_S = {True: 3.0, False: 1.0}  # by whether the broker answers: a ring may have been lost
+T = TypeVar("T")
 AnyChannel = TypeVar("AnyChannel", bound=Channel)
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,9 @@ class Hub:
         self._boards: dict[Query, Board] = {}
         self._reader = Reader(client.settings, client.keys.all_jobs, self._watched, self._take, self._turned)
         self._news = asyncio.Event()
+        self._polled_at = float("-inf")
+        self._n_woken = 0
+        self._threads = ThreadPoolExecutor(READ_THREADS, "live")
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -54,6 +61,7 @@ class Hub:
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait(self._tasks, timeout=0.1)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def watch_job(self, job_id: str, viewer: Viewer) -> Feed:
         """Join the viewers of a job."""
@@ -116,11 +124,12 @@ class Hub:
 
     async def _pace(self) -> None:
         while True:
-            n_woken = 0
+            before = self._n_woken
+            await self._poll()
             for channel in self._channels():
                 self._read_where_due(channel)
-                n_woken += await _wake(channel)
-            await asyncio.sleep(max(TICK_S, n_woken * TICK_PER_VIEWER_S))
+                await self._wake(channel)
+            await asyncio.sleep(max(TICK_S, (self._n_woken - before) * TICK_PER_VIEWER_S))
             if not any(channel.is_stale or channel.has_news for channel in self._channels()):
                 await self._something_new()
 
@@ -131,11 +140,25 @@ class Hub:
         except TimeoutError:
             return  # time to look whether a row is due
 
+    async def _poll(self) -> None:
+        """Find what changed without a ring: one small query for all jobs that run, however many are watched."""
+        now = asyncio.get_running_loop().time()
+        if now - self._polled_at < POLL_S[self.is_live]:
+            return
+        self._polled_at = now
+        running = [feed for feed in self._feeds.values() if feed.is_running] if self.is_live else []
+        try:
+            pulses = await self._in_thread(self.client.store.pulse, [(feed.job_id, feed.attempt) for feed in running])
+        except WorkbenchError as error:
+            log.warning("%s", error)
+            return
+        unchanged = {feed for feed in running if pulses[feed.job_id] == Pulse(True, feed.is_stopping)}
+        for channel in self._channels():
+            is_over = isinstance(channel, Feed) and channel.is_over
+            channel.is_stale = channel.is_stale or not (is_over or channel in unchanged)
+
     def _read_where_due(self, channel: Channel) -> None:
         age_s = asyncio.get_running_loop().time() - channel.read_at
-        is_over = isinstance(channel, Feed) and channel.is_over
-        if not is_over and age_s > POLL_S[self.is_live]:
-            channel.is_stale = True
         feed_s = max(READ_AGAIN_S, READ_AGAIN_PER_FEED_S * len(self._feeds))
         least_s = LIST_AGAIN_S if isinstance(channel, Board) else feed_s
         if channel.is_stale and not channel.is_loading and age_s >= least_s:
@@ -154,36 +177,40 @@ class Hub:
         finally:
             channel.is_loading = False
             self._news.set()
-        await _wake(channel)  # at once: rows change seldom, and whoever waits for the end should not wait for a tick
+        await self._wake(
+            channel
+        )  # at once: rows change seldom, and whoever waits for the end should not wait for a tick
 
     async def _read_job(self, feed: Feed) -> None:
         who_may = {viewer.may_change for viewer in feed.viewers}
+        is_live = self.is_live
+
+        def look() -> tuple[Job, dict[bool, dict[str, str]]]:
+            seen = job_view.look(self.client, feed.job_id, is_live)
+            return seen.job, {may: job_view.render(seen, may_change=may) for may in who_may}
+
         try:
-            seen = await asyncio.to_thread(job_view.look, self.client, feed.job_id, self.is_live)
+            feed.take_row(*await self._in_thread(look))
         except NotFound:
             feed.take_absence()
-            return
-        fragments = {may: job_view.render(seen, may_change=may) for may in who_may}
-        feed.is_waiting = seen.job.state is State.QUEUED
-        feed.take_row(seen.job, fragments)
 
     async def _read_list(self, board: Channel) -> None:
         assert isinstance(board, Board)
-        board.take(await asyncio.to_thread(board.look, self.client))
+        board.take(await self._in_thread(board.look, self.client))
+
+    async def _in_thread(self, do: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, do, *arguments)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-
-async def _wake(channel: Channel) -> int:
-    if not channel.has_news:
-        return 0
-    channel.has_news = False
-    viewers = list(channel.viewers)
-    for n, viewer in enumerate(viewers, start=1):
-        viewer.wake.set()
-        if n % SLICE == 0:
-            await asyncio.sleep(0)  # let these send, and let pages be served, before the next ones
-    return len(viewers)
+    async def _wake(self, channel: Channel) -> None:
+        if channel.has_news:
+            channel.has_news = False
+            for viewer in list(channel.viewers):
+                viewer.wake.set()
+                self._n_woken += 1
+                if self._n_woken % SLICE == 0:
+                    await asyncio.sleep(0)  # let these send, and let pages be served, before the next ones
