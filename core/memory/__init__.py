@@ -6,12 +6,14 @@ config.json once for many of them.
 
 from __future__ import annotations
 
-from core.memory.estimate import Estimate, Model, estimate, largest_batch, largest_context, read_model
+from core.memory.estimate import Estimate, estimate, estimate_work, largest_batch, largest_context
 from core.memory.fit import Fit, Verdict
 from core.memory.formula import Part
+from core.memory.model import Model, read_model
 from core.memory.optimizer import Optimizer
 from core.memory.precision import Precision, parse_precision
 from core.memory.training import Training
+from core.memory.work import Work
 
 __all__ = [
     "Estimate",
@@ -22,7 +24,9 @@ __all__ = [
     "Precision",
     "Training",
     "Verdict",
+    "Work",
     "estimate",
+    "estimate_work",
     "largest_batch",
     "largest_context",
     "parse_precision",

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadConfig, ModelNotFound
-from core.memory.estimate import Model, read_model
 from core.memory.gguf import read_gguf
 from core.memory.headers import file_reader, read_folder
+from core.memory.model import Model, read_model
 from core.memory.shapes import is_known
 
 MOST_CONFIG_BYTES = 4_000_000

@@ -6,12 +6,10 @@ there is a band between "fits" and "exceeds".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-
-from core.memory.cards import KnownCard
 
 ROOMY, LEAST = 110, 103  # reserved over requested memory in percent: with room to spare, and the least that is sure
 
@@ -58,14 +56,6 @@ def judge(needed_bytes: int, usable_bytes: int, framework_bytes: int = 0) -> Fit
     else:
         verdict = Verdict.EXCEEDS
     return Fit(verdict, needed_bytes, usable_bytes)
-
-
-def smallest_card(needed_bytes: int, cards: Iterable[KnownCard], framework_bytes: int = 0) -> KnownCard | None:
-    """The card with the least memory that holds it with room to spare, or None."""
-    judged = [(card, judge(needed_bytes, card.usable_bytes, framework_bytes)) for card in cards]
-    return min(
-        (card for card, one in judged if one.verdict is Verdict.FITS), key=lambda card: card.usable_bytes, default=None
-    )
 
 
 def largest(fits: Callable[[int], bool], most: int) -> int:

@@ -162,6 +162,6 @@ def loss_part(g: Geometry, training: Training, tokens: int, precision: Precision
         each = precision.element_bytes + 4
         told = f"a tile of {rows:,} tokens × {words:,} words × {each} bytes"
         return part("logits and loss", rows * words * each, told, "TRL 1.16: the head and its loss, tile by tile")
-    each = precision.element_bytes + 8
+    each = precision.element_bytes + 12
     told = f"{number(tokens)} tokens × {number(g.vocab)} words × {each} bytes: {size(tokens * g.vocab * each)}"
-    return Part("logits and loss", tokens * g.vocab * each, told, "logits, their float32 copy and its gradient")
+    return Part("logits and loss", tokens * g.vocab * each, told, "logits, their log-softmax and a gradient of each")

@@ -11,8 +11,8 @@ from core.errors import BadInput
 from core.memory import Precision, Verdict, estimate, largest_batch, largest_context, parse_precision, read_model
 from core.memory.advice import recommend
 from core.memory.cards import KNOWN_CARDS
-from core.memory.estimate import SHOWN
-from core.memory.fit import judge, smallest_card
+from core.memory.compare import COMPARED, smallest_card
+from core.memory.fit import judge
 from tests.memory.support import configs, truth
 
 T4 = KNOWN_CARDS[0].usable_bytes
@@ -60,7 +60,7 @@ def test_a_packed_precision_that_does_not_shrink_a_model_is_never_recommended(na
     model = read_model(configs()[name])
     sizes = estimate(model).as_json()["weights_bytes"]
     for gigabytes in range(1, 200, 3):
-        verdicts = {one: estimate(model, precision=one, context=64).fit(gigabytes * 10**9).verdict for one in SHOWN}
+        verdicts = {one: estimate(model, precision=one, context=64).fit(gigabytes * 10**9).verdict for one in COMPARED}
         chosen = recommend(model.table, verdicts, model.packing).precision
         if chosen is not None and chosen.is_quantized:
             assert sizes[chosen] < 0.9 * sizes["bfloat16"]
@@ -72,7 +72,7 @@ def test_fused_experts_and_odd_linears_are_said_to_stay_as_they_are() -> None:
     assert any("90.19 GB of 91.48 GB stay in 16 bit" in note for note in mixtral)
     falcon = estimate(configs()["tiiuae/falcon-7b"], precision=Precision.INT8).notes
     assert any("int8 does not shrink this model" in note for note in falcon)
-    verdicts = dict.fromkeys(SHOWN, Verdict.EXCEEDS)
+    verdicts = dict.fromkeys(COMPARED, Verdict.EXCEEDS)
     model = read_model(configs()["tiiuae/falcon-7b"])
     assert "does not shrink" in recommend(model.table, verdicts).reason
 
@@ -91,18 +91,24 @@ def test_a_verdict_leaves_room_for_the_allocator_but_not_twice_for_the_framework
 
 
 def test_the_smallest_card_is_the_one_with_the_least_memory_that_holds_it() -> None:
-    found = smallest_card(15 * 10**9, KNOWN_CARDS)
+    found = smallest_card(estimate(configs()["meta-llama/Llama-2-7b-hf"]), KNOWN_CARDS)
     assert found is not None
     assert found.name == "L4 24 GB"
-    assert smallest_card(10**12, KNOWN_CARDS) is None
+    assert smallest_card(estimate(configs()["mistralai/Mixtral-8x7B-v0.1"]), KNOWN_CARDS) is None
+
+
+def test_on_a_host_the_heap_keeps_what_was_freed() -> None:
+    asked = estimate(configs()["HuggingFaceTB/SmolLM2-135M"], precision=Precision.FLOAT32, context=2048, on_host=True)
+    parts = {one.name: one.n_bytes for one in asked.parts}
+    assert parts["heap"] == parts["KV cache"] + parts["prefill"] * 55 // 100
 
 
 def test_context_and_batch_reach_further_in_fewer_bits() -> None:
     model = read_model(configs()["meta-llama/Llama-3.1-8B"])
-    reach = [largest_context(estimate(model, precision=one), 24 * 10**9) for one in SHOWN]
+    reach = [largest_context(estimate(model, precision=one), 24 * 10**9) for one in COMPARED]
     assert reach == sorted(reach)
     assert reach[0] == 0
-    rows = [largest_batch(estimate(model, precision=one, context=1024), 24 * 10**9) for one in SHOWN]
+    rows = [largest_batch(estimate(model, precision=one, context=1024), 24 * 10**9) for one in COMPARED]
     assert rows == sorted(rows)
 
 
