@@ -40,6 +40,8 @@ def make_app(redis_url: str, prefix: str) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 10,
             "retry_on_timeout": False,
+            "max_retries": 1,  # of a connection for sending: else a dead broker holds a submission up for six seconds
+            "interval_start": 0,
             "visibility_timeout": 120,
             "unacked_restore_throttle": 1,
             "global_keyprefix": f"{prefix}:",
