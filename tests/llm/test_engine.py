@@ -1,0 +1,342 @@
+"""The engine seam: submit, iterate, cancel; many at once, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from core.errors import ContextExceeded, ModelBroken, OutOfMemory
+from core.llm.engine import Engine, Generation, Request
+from core.llm.loading import LoadedModel
+from core.llm.sampling import Sampling
+from tests.llm.tiny import (
+    CONTEXT_LENGTH,
+    N_TOKENS,
+    SEPARATE,
+    alone,
+    as_loaded,
+    before_each_step,
+    held_still,
+    prompt,
+    tiny_model,
+)
+from tests.support import eventually
+
+EngineOf = Callable[..., Engine]
+GREEDY = Sampling(20, temperature=0.0, top_p=1.0, top_k=0, repetition_penalty=1.0, seed=0, stop=())
+WARM = replace(GREEDY, temperature=1.0, top_k=50, top_p=0.95)
+
+
+def ask(prompt_ids: list[int], sampling: Sampling = GREEDY, **changes: Any) -> Request:
+    return Request(tuple(prompt_ids), replace(sampling, **changes))
+
+
+def text_of(generation: Generation) -> str:
+    return "".join(chunk.text for chunk in generation)
+
+
+def words(token_ids: list[int]) -> str:
+    return " ".join(f"w{token_id}" for token_id in token_ids)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3_text", *SEPARATE])
+def test_requests_that_arrive_together_get_the_text_they_would_get_alone(family: str, engine_of: EngineOf) -> None:
+    model = tiny_model(family)
+    engine = engine_of(as_loaded(model))
+    prompts = [prompt(length, length) for length in (3, 9, 1, 14, 6)]
+    expected = [words(alone(model, each, 5 + index)) for index, each in enumerate(prompts)]
+    with held_still(model) as go_on:
+        generations = [engine.submit(ask(each, max_new_tokens=5 + index)) for index, each in enumerate(prompts)]
+        go_on.set()
+        assert [text_of(generation) for generation in generations] == expected
+    assert [generation.shared_with for generation in generations] == [4, 4, 4, 4, 4]
+    assert {generation.finish_reason for generation in generations} == {"length"}
+
+
+def test_a_request_that_comes_later_joins_the_ones_that_run(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine = engine_of(tiny)
+    later: list[Generation] = []
+
+    def come_later(_: torch.Tensor) -> None:
+        if first.completion_tokens == 3 and not later:
+            later.append(engine.submit(ask(prompt(8, 2))))
+
+    with held_still(tiny.model) as go_on, before_each_step(tiny.model, come_later):
+        first = engine.submit(ask(prompt(5, 1), max_new_tokens=9))
+        go_on.set()
+        assert text_of(first) == words(alone(tiny.model, prompt(5, 1), 9))
+    assert text_of(later[0]) == words(alone(tiny.model, prompt(8, 2), 20))
+    assert (first.shared_with, later[0].shared_with) == (1, 1)
+
+
+def test_more_requests_than_rows_wait_and_are_all_answered(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine = engine_of(tiny, max_rows=2)
+    generations = [engine.submit(ask(prompt(4, seed))) for seed in range(7)]
+    for seed, generation in enumerate(generations):
+        assert text_of(generation) == words(alone(tiny.model, prompt(4, seed), 20))
+        assert generation.shared_with <= 1
+    assert not engine.is_busy
+
+
+def test_the_same_seed_gives_the_same_text_and_another_seed_another(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine = engine_of(tiny)
+    texts = [text_of(engine.submit(ask(prompt(6, 3), WARM, seed=seed))) for seed in (7, 7, 8)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_greedy_and_sampled_requests_share_a_batch(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine = engine_of(tiny)
+    sampled_alone = text_of(engine.submit(ask(prompt(6, 3), WARM, seed=7)))
+    with held_still(tiny.model) as go_on:
+        greedy, sampled = engine.submit(ask(prompt(4, 1))), engine.submit(ask(prompt(6, 3), WARM, seed=7))
+        go_on.set()
+        assert text_of(greedy) == words(alone(tiny.model, prompt(4, 1), 20))
+        assert text_of(sampled) == sampled_alone
+
+
+def test_a_repetition_penalty_counts_prompt_and_answer_as_generate_does(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    made = text_of(engine_of(tiny).submit(ask(prompt(9, 4), repetition_penalty=1.6)))
+    assert made == words(alone(tiny.model, prompt(9, 4), 20, repetition_penalty=1.6))
+    assert made != words(alone(tiny.model, prompt(9, 4), 20))
+
+
+def test_a_cancelled_request_keeps_the_text_so_far(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine = engine_of(tiny)
+    whole = words(alone(tiny.model, prompt(5, 1), 100))
+    generation = engine.submit(ask(prompt(5, 1), max_new_tokens=100))
+    begun = next(generation).text + next(generation).text
+    generation.cancel()
+    text = begun + text_of(generation)
+    assert generation.finish_reason == "cancelled"
+    assert whole.startswith(text)
+    assert begun in text
+    assert len(text.split()) == generation.completion_tokens < 100
+
+
+def test_a_cancel_shows_what_was_held_back_for_a_stop_string(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    expected = alone(tiny.model, prompt(5, 1), 3)
+    never = words(expected) + " and never this"
+    engine = engine_of(tiny)
+    with held_still(tiny.model) as go_on:
+        generation = engine.submit(ask(prompt(5, 1), stop=(never,), max_new_tokens=100))
+
+        def cancel_after_two(_: torch.Tensor) -> None:
+            if generation.completion_tokens == 2:
+                generation.cancel()
+
+        with before_each_step(tiny.model, cancel_after_two):
+            go_on.set()
+            assert text_of(generation) == words(expected)
+    assert generation.finish_reason == "cancelled"
+
+
+def test_a_request_that_is_cancelled_before_its_turn_never_begins(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine = engine_of(tiny, max_rows=1)
+    with held_still(tiny.model) as go_on:
+        first, second = engine.submit(ask(prompt(4, 1))), engine.submit(ask(prompt(4, 2)))
+        second.cancel()
+        go_on.set()
+        assert text_of(second) == ""
+        assert len(text_of(first).split()) == 20
+    assert second.finish_reason == "cancelled"
+    assert second.completion_tokens == 0
+    assert second.time_to_first_token_s is None
+
+
+def test_a_cancel_ends_a_long_prompt_while_it_is_read(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine = engine_of(tiny, prefill_tokens=8)
+    pieces: list[int] = []
+    generation = None
+
+    def count(ids: torch.Tensor) -> None:
+        pieces.append(ids.shape[1])
+        if generation is not None and len(pieces) == 3:
+            generation.cancel()
+
+    with held_still(tiny.model) as go_on, before_each_step(tiny.model, count):
+        generation = engine.submit(ask(prompt(120, 1)))
+        go_on.set()
+        assert text_of(generation) == ""
+    assert generation.finish_reason == "cancelled"
+    assert pieces == [8, 8, 8]
+
+
+def test_a_long_prompt_is_read_in_pieces_and_gives_the_same_text(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine = engine_of(tiny, prefill_tokens=16)
+    sizes: list[int] = []
+    with before_each_step(tiny.model, lambda ids: sizes.append(ids.shape[1])):
+        made = text_of(engine.submit(ask(prompt(100, 1))))
+    assert sizes[:7] == [16, 16, 16, 16, 16, 16, 4]
+    assert made == words(alone(tiny.model, prompt(100, 1), 20))
+
+
+def test_a_long_prompt_does_not_stop_the_others(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine = engine_of(tiny, prefill_tokens=8)
+    with held_still(tiny.model) as go_on:
+        long, short = engine.submit(ask(prompt(80, 1))), engine.submit(ask(prompt(4, 2), max_new_tokens=60))
+        go_on.set()
+        next(long)
+        # the long prompt takes ten turns; after the short one was read, each gives it a token
+        assert short.completion_tokens >= 8
+    assert text_of(short) == words(alone(tiny.model, prompt(4, 2), 60))
+
+
+def shapes_of(engine: Engine, lengths: list[int]) -> list[tuple[int, ...]]:
+    """(rows, tokens) of each call of the model: a first prompt of 30 tokens, and prompts that wait behind it."""
+    model, shapes = engine.loaded.model, []
+    with before_each_step(model, lambda ids: shapes.append(tuple(ids.shape))), held_still(model) as go_on:
+        generations = [engine.submit(ask(prompt(30, 9)))]
+        eventually(lambda: shapes == [(1, 30)])  # the model stands still in it, so the others wait
+        generations += [engine.submit(ask(prompt(length, 1))) for length in lengths]
+        go_on.set()
+        for generation in generations:
+            text_of(generation)
+    return shapes
+
+
+def test_short_prompts_that_wait_are_read_together_before_the_next_step(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    shapes = shapes_of(engine_of(tiny, prefill_tokens=64), [9, 10, 11, 40])
+    # three fit together; 40 do not fit into what they leave of the 64
+    assert shapes[:5] == [(1, 30), (1, 1), (3, 11), (4, 1), (1, 40)]
+
+
+def test_prompts_that_would_be_mostly_padding_are_read_apart(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    shapes = shapes_of(engine_of(tiny, prefill_tokens=128), [2, 2, 2, 30])
+    assert shapes[:5] == [(1, 30), (1, 1), (3, 2), (1, 30), (5, 1)]
+
+
+def test_a_group_that_fails_is_read_again_one_by_one(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine = engine_of(tiny)
+
+    def run_out(ids: torch.Tensor) -> None:
+        if ids.shape[1] > 5 and len(ids) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with held_still(tiny.model) as go_on, before_each_step(tiny.model, run_out):
+        generations = [engine.submit(ask(prompt(8, seed))) for seed in range(4)]
+        go_on.set()
+        for seed, generation in enumerate(generations):
+            assert text_of(generation) == words(alone(tiny.model, prompt(8, seed), 20))
+
+
+def test_a_stop_string_ends_the_answer_before_it(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    expected = alone(tiny.model, prompt(5, 1), 20)
+    stop = words(expected[6:8])
+    generation = engine_of(tiny).submit(ask(prompt(5, 1), stop=("never", stop)))
+    assert text_of(generation) == words(expected).split(stop)[0]
+    assert generation.finish_reason == "stop"
+    assert generation.completion_tokens == 8
+
+
+def test_an_end_token_ends_the_answer_and_is_not_shown(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    expected = alone(tiny.model, prompt(5, 1), 20)
+    end = expected[4]
+    generation = engine_of(replace(tiny, eos_ids=frozenset([end]))).submit(ask(prompt(5, 1)))
+    assert text_of(generation) == words(expected[: expected.index(end)])
+    assert generation.finish_reason == "stop"
+    assert generation.completion_tokens == expected.index(end) + 1
+
+
+def test_the_chunks_count_every_token(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    generation = engine_of(tiny).submit(ask(prompt(5, 1), stop=("w",), max_new_tokens=7))
+    chunks = list(generation)
+    assert sum(chunk.n_tokens for chunk in chunks) == generation.completion_tokens
+    assert generation.prompt_tokens == 5
+    assert list(generation) == []
+
+
+def test_an_answer_of_one_token_has_its_figures(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    generation = engine_of(tiny).submit(ask(prompt(5, 1), max_new_tokens=1))
+    assert text_of(generation) == words(alone(tiny.model, prompt(5, 1), 1))
+    assert generation.finish_reason == "length"
+    assert generation.decode_s == 0
+    assert (generation.time_to_first_token_s or 0) > 0
+
+
+def test_an_error_in_a_step_reaches_all_that_run_and_spares_later_requests(
+    tiny: LoadedModel, engine_of: EngineOf
+) -> None:
+    engine = engine_of(tiny)
+
+    def break_down(ids: torch.Tensor) -> None:
+        if ids.shape == (2, 1):
+            raise ZeroDivisionError("a bug")
+
+    with held_still(tiny.model) as go_on, before_each_step(tiny.model, break_down):
+        generations = [engine.submit(ask(prompt(4, seed))) for seed in (1, 2)]
+        go_on.set()
+        for generation in generations:
+            with pytest.raises(ZeroDivisionError, match="a bug"):
+                text_of(generation)
+    assert not engine.is_busy
+    assert text_of(engine.submit(ask(prompt(4, 3)))) == words(alone(tiny.model, prompt(4, 3), 20))
+
+
+def test_an_error_while_a_prompt_is_read_hurts_nobody_else(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine = engine_of(tiny)
+
+    def run_out(ids: torch.Tensor) -> None:
+        if ids.shape[1] == 9:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with held_still(tiny.model) as go_on, before_each_step(tiny.model, run_out):
+        small, large = engine.submit(ask(prompt(4, 1))), engine.submit(ask(prompt(9, 2)))
+        go_on.set()
+        with pytest.raises(OutOfMemory, match="too little memory"):
+            text_of(large)
+        assert text_of(small) == words(alone(tiny.model, prompt(4, 1), 20))
+
+
+def test_a_host_without_memory_is_told_from_a_bug(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    def run_out(_: torch.Tensor) -> None:
+        torch.empty(2**60, dtype=torch.uint8)
+
+    engine = engine_of(tiny)
+    with before_each_step(tiny.model, run_out):
+        generation = engine.submit(ask(prompt(4, 1)))
+        with pytest.raises(OutOfMemory):
+            text_of(generation)
+
+
+def test_damaged_weights_fail_the_request_with_a_sentence(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    with torch.no_grad():
+        tiny.model.lm_head.weight.fill_(float("nan"))
+    generation = engine_of(tiny).submit(ask(prompt(4, 1)))
+    with pytest.raises(ModelBroken, match="damaged"):
+        text_of(generation)
+
+
+def test_closing_ends_what_runs_and_takes_nothing_more(tiny: LoadedModel) -> None:
+    engine = Engine(tiny, max_rows=1)
+    running, waiting = engine.submit(ask(prompt(4, 1), max_new_tokens=150)), engine.submit(ask(prompt(4, 2)))
+    next(running)
+    engine.close()
+    for generation in (running, waiting):
+        text_of(generation)
+    assert (running.finish_reason, waiting.finish_reason) == ("cancelled", "cancelled")
+    assert not any(thread.name.startswith("engine tiny") for thread in threading.enumerate())
+    with pytest.raises(RuntimeError, match="closed"):
+        engine.submit(ask(prompt(4, 3)))
+
+
+def test_a_prompt_that_fills_the_context_is_refused(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    with pytest.raises(ContextExceeded, match=str(CONTEXT_LENGTH)):
+        engine_of(tiny).submit(ask(prompt(CONTEXT_LENGTH, 1)))
+
+
+def test_a_token_that_the_model_does_not_know_is_refused(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    with pytest.raises(ModelBroken, match="does not know"):
+        engine_of(tiny).submit(ask([5, N_TOKENS]))
+
+
+def test_the_finish_reason_is_not_known_before_the_end(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine = engine_of(tiny)
+    with held_still(tiny.model):
+        generation = engine.submit(ask(prompt(4, 1)))
+        with pytest.raises(RuntimeError, match="not ended"):
+            _ = generation.finish_reason
