@@ -19,8 +19,9 @@ FULL, SLIDING, CHUNKED, LINEAR_ATTENTION, CONV = (
     "linear_attention",
     "conv",
 )
+MOE, MLP = "moe", "mlp"  # layers that are nothing else
 OTHER_SPELLINGS = {"attention": FULL, "mamba": LINEAR_ATTENTION}  # of older files
-LAYER_TYPES = {FULL, SLIDING, CHUNKED, LINEAR_ATTENTION, CONV}
+LAYER_TYPES = {FULL, SLIDING, CHUNKED, LINEAR_ATTENTION, CONV, MOE, MLP}
 
 MOST_LAYERS = 2_048
 MOST = 2**27  # a vocabulary or a width of 134 million: a hundred times what any model has

@@ -29,6 +29,7 @@ class Family:
         types: the type of each layer where the file does not list them.
         cache: what a layer keeps a token.
         attentions: the attention implementations that its class has.
+        prepare: what is to be done to a file's object before it is read.
         ends_in_linear: its last parameter is a linear's. Where the head is tied, transformers takes that one for the
             head when it looks for what to leave alone.
     """
@@ -46,10 +47,11 @@ class Family:
     cache: CacheRule = grouped
     attentions: tuple[str, ...] = ALL_ATTENTIONS
     ends_in_linear: bool = False
+    prepare: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda raw: raw
 
     def read(self, raw: Mapping[str, Any]) -> Config:
         """A file's numbers, by this family's spelling and defaults."""
-        return Config(raw, self.defaults, self.names, self.types)
+        return Config(self.prepare(raw), self.defaults, self.names, self.types)
 
     def tensors(self, c: Config, stem: str = "", *, is_tied: bool | None = None) -> Iterator[Tensor]:
         """Every parameter, tied ones once."""

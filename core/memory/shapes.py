@@ -19,6 +19,7 @@ from core.memory.layers import LayerCache
 from core.memory.tensors import Kind, Tensor
 
 BUILT_BY = "transformers 5.23"
+SHARED_WITH_VISION = ("spatial_merge_size", "multimodal_projector_bias")
 MOST_PARAMETERS = 10**14  # fifty times the largest that was published
 
 
@@ -64,7 +65,13 @@ class Table:
 
 def is_known(raw: Mapping[str, Any]) -> bool:
     """Whether a config's model type is described here."""
-    return isinstance(raw, Mapping) and (raw.get("model_type") in FAMILIES.keys() | SEEING.keys())
+    if not isinstance(raw, Mapping):
+        return False
+    kind = raw.get("model_type")
+    if not isinstance(kind, str):
+        return False
+    seeing = SEEING.get(kind)
+    return kind in FAMILIES if seeing is None else not any(raw.get(key) for key in seeing.not_described)
 
 
 def read_shapes(raw: Mapping[str, Any]) -> Table:
@@ -74,7 +81,7 @@ def read_shapes(raw: Mapping[str, Any]) -> Table:
         BadConfig: the type is not described, or a number in the file is no number or beyond all reason.
     """
     kind = _model_type(raw)
-    if kind in SEEING:
+    if kind in SEEING and is_known(raw):
         return _seeing(kind, SEEING[kind], Config(raw))
     if kind not in FAMILIES:
         raise BadConfig(
@@ -98,8 +105,10 @@ def _plain(kind: str, family: Family, raw: Mapping[str, Any]) -> Table:
 
 def _seeing(kind: str, how: Seeing, outer: Config) -> Table:
     family = FAMILIES[how.text]
-    text = family.read(outer.part("text_config"))
-    vision = Config(outer.part("vision_config"), how.vision_defaults)
+    text = family.read(outer.part("text_config") or outer.raw)  # older files hold the text model's keys themselves
+    shared = {key: outer.raw[key] for key in SHARED_WITH_VISION if key in outer.raw}
+    seen = outer.part("vision_config")
+    vision = Config({**shared, **seen} if seen else {}, how.vision_defaults)
     said = outer.value("tie_word_embeddings")
     is_tied = how.is_tied_by_default if said is None else outer.flag("tie_word_embeddings")
     tensors = (*how.beside(text, vision), *family.tensors(text, how.stem, is_tied=is_tied))

@@ -1,8 +1,7 @@
-"""The real built-in model, unpacked once for all runs of the tests, and engines that are closed again."""
+"""The real built-in model, loaded once, and engines that are closed again."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,7 @@ import pytest
 from core.catalog import BUILTIN_NAME, resolve
 from core.llm.engine import Engine
 from core.llm.loading import LoadedModel, load
-from core.llm.unpack import unpack_builtin
 from tests.llm.tiny import as_loaded, tiny_model
-
-
-@pytest.fixture(scope="session")
-def models_home() -> Path:
-    """A home with the built-in model. It outlives the run: unpacking takes half a minute."""
-    given = os.environ.get("WORKBENCH_TEST_MODELS", "~/.cache/llm-workbench-tests")
-    home = Path(given).expanduser().absolute()
-    unpack_builtin(home, lambda fraction, message: None)
-    return home
 
 
 @pytest.fixture(scope="session")

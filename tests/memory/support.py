@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.pytorch_utils import Conv1D
 from transformers.quantizers.base import get_keys_to_not_convert
@@ -37,14 +37,15 @@ def configs() -> dict[str, dict[str, Any]]:
 def class_config(model_type: str, **given: Any) -> PretrainedConfig:
     """A config of transformers' class for a type."""
     config = CONFIG_MAPPING[model_type](**given)
-    if (getattr(config, "pad_token_id", None) or 0) >= config.vocab_size:
+    if (getattr(config, "pad_token_id", None) or 0) >= config.get_text_config().vocab_size:
         config.pad_token_id = None  # some classes' own default lies beyond a small vocabulary
     return config
 
 
 def meta_model(config: PretrainedConfig) -> PreTrainedModel:
     """The model without its numbers."""
-    build: Any = AutoModelForCausalLM.from_config
+    sees = getattr(config, "vision_config", None) is not None
+    build: Any = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_config
     with torch.device("meta"):
         model: PreTrainedModel = build(config, dtype=torch.bfloat16).eval()
     return model

@@ -59,6 +59,26 @@ MODELS: dict[str, dict[str, Any]] = {
         **SMALL, "head_dim": 16, "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 16,
         "linear_value_head_dim": 16,
     },
+    "gemma4_text": {
+        **SMALL, "head_dim": 16, "global_head_dim": 32, "sliding_window": 8, "attention_k_eq_v": True,
+        "num_global_key_value_heads": 1, "hidden_size_per_layer_input": 0,
+    },
+    "llama4_text": {
+        **SMALL, "head_dim": 16, "attention_chunk_size": 8, "intermediate_size_mlp": 96, "moe_layers": [],
+    },
+    "nemotron_h": {
+        "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 128,
+        "intermediate_size": 96, "mamba_num_heads": 8, "mamba_head_dim": 16, "n_groups": 1, "ssm_state_size": 16,
+        "layers_block_type": ["linear_attention", "mlp", "full_attention"],
+    },
+    "granitemoehybrid": {
+        **SMALL, "layer_types": ["linear_attention"] * 5 + ["full_attention"], "num_local_experts": 0,
+        "mamba_n_heads": 8, "mamba_d_head": 16, "mamba_d_state": 16, "mamba_n_groups": 1,
+    },
+    "youtu": {
+        **SMALL, "num_key_value_heads": 4, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16,
+        "v_head_dim": 16, "q_lora_rank": 24,
+    },
     "lfm2": {**SMALL, "full_attn_idxs": [1, 4]},
 }  # fmt: skip
 FALCONS: dict[str, dict[str, Any]] = {

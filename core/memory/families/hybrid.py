@@ -54,7 +54,8 @@ def _lfm2_mlp(c: Config, _: int) -> Iterator[Tensor]:
     yield from linear("feed_forward.w2", inner, c.hidden)
 
 
-def _with_delta_net(*, is_split: bool) -> tuple[Block, ...]:
+def with_delta_net(*, is_split: bool) -> tuple[Block, ...]:
+    """The attention of Qwen3-Next: delta nets in most layers, gated attention in the others."""
     return (
         when(has_state, delta_net(is_split=is_split)),
         unless(has_state, attention(bias="attention_bias", out_bias="attention_bias", query_factor=2), HEAD_NORMS),
@@ -176,7 +177,7 @@ HYBRID: dict[str, Family] = {
     ),
     "qwen3_next": Family(
         layer=(
-            *_with_delta_net(is_split=False),
+            *with_delta_net(is_split=False),
             unless(by_sparse_step, gated_mlp()),
             when(
                 by_sparse_step,
@@ -202,7 +203,7 @@ HYBRID: dict[str, Family] = {
         cache=hybrid(delta_state),
     ),
     "qwen3_5_text": Family(
-        layer=(*_with_delta_net(is_split=True), gated_mlp()),
+        layer=(*with_delta_net(is_split=True), gated_mlp()),
         defaults=sizes(248_320, 4096, 12_288, 32, 16, 4, **DELTA_SIZES),
         types=alternating(4, "full_attention_interval", LINEAR_ATTENTION),
         cache=hybrid(delta_state),
