@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from core.errors import BadConfig
 from core.memory.config import Config
 from core.memory.tensors import Kind, Tensor, conv1d, embedding, layer_norm, linear
 
 Block = Callable[[Config, int], Iterable[Tensor]]
 Condition = Callable[[Config, int], bool]
+MOST_HEADS = 256
+
 Switch = bool | str  # fixed, or the key of the config that says so
 
 
@@ -183,8 +186,10 @@ def vector(name: str, width: Callable[[Config], int], kind: Kind = Kind.OTHER) -
 
 def norms_of_each_head(c: Config, _: int) -> Iterator[Tensor]:
     """StableLM's optional norms: one for every single head."""
+    if max(c.heads, c.kv_heads) > MOST_HEADS:
+        raise BadConfig(f"config.json: a norm for each of more than {MOST_HEADS} heads; no such model exists.")
     for name, heads in (("q_layernorm", c.heads), ("k_layernorm", c.kv_heads)):
-        for head in range(min(heads, 4096)):
+        for head in range(heads):
             yield from layer_norm(f"self_attn.{name}.norms.{head}", c.head_dim)
 
 

@@ -23,7 +23,7 @@ MOE, MLP = "moe", "mlp"  # layers that are nothing else
 OTHER_SPELLINGS = {"attention": FULL, "mamba": LINEAR_ATTENTION}  # of older files
 LAYER_TYPES = {FULL, SLIDING, CHUNKED, LINEAR_ATTENTION, CONV, MOE, MLP}
 
-MOST_LAYERS = 2_048
+MOST_LAYERS = 1_024
 MOST = 2**27  # a vocabulary or a width of 134 million: a hundred times what any model has
 
 
@@ -88,6 +88,15 @@ class Config:
     def count(self, key: str) -> int:
         """A whole number that may be nothing: 0 where it is missing."""
         return self.optional(key) or 0
+
+    def factor(self, key: str) -> float:
+        """A number by which a width is multiplied: 1 where it is missing."""
+        value = self.value(key)
+        if value is None:
+            return 1.0
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1000:
+            raise BadConfig(f"config.json: {key} is {_shown(value)}, where a number between 0 and 1,000 is expected.")
+        return float(value)
 
     def flag(self, wanted: bool | str) -> bool:
         """A switch: a fixed one, or the key that holds it."""

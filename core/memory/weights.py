@@ -27,11 +27,6 @@ def weights_bytes(table: Table, precision: Precision) -> int:
     return sum(one.n_bytes for one in weight_parts(table, precision))
 
 
-def bits_per_parameter(table: Table, precision: Precision) -> float:
-    """How many bits a parameter takes on average."""
-    return 8 * weights_bytes(table, precision) / max(table.parameters, 1)
-
-
 def weight_parts(table: Table, precision: Precision) -> tuple[Part, ...]:
     """The weights, split by what happened to them."""
     if not precision.is_quantized:

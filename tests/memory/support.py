@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -80,8 +79,3 @@ def _tensors(layer: Any) -> list[torch.Tensor]:
     for name in ("conv_states", "recurrent_states"):
         found += getattr(layer, name, {}).values()
     return [one for one in found if isinstance(one, torch.Tensor)]
-
-
-def without_layer(name: str) -> str:
-    """A tensor's name with its layer's number left out."""
-    return re.sub(r"\.\d+\.", ".#.", name)

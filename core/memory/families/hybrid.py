@@ -46,8 +46,8 @@ def _lfm2_type(c: Config, i: int) -> str:
 def _lfm2_mlp(c: Config, _: int) -> Iterator[Tensor]:
     inner = c.optional("block_ff_dim", least=1) or c.integer("intermediate_size")
     if c.flag("block_auto_adjust_ff_dim"):
-        multiplier, step = c.value("block_ffn_dim_multiplier"), c.integer("block_multiple_of")
-        inner = int((1.0 if multiplier is None else float(multiplier)) * (2 * inner // 3))
+        multiplier, step = c.factor("block_ffn_dim_multiplier"), c.integer("block_multiple_of")
+        inner = int(multiplier * (2 * inner // 3))
         inner = step * -(-inner // step)
     yield from linear("feed_forward.w1", c.hidden, inner)
     yield from linear("feed_forward.w3", c.hidden, inner)

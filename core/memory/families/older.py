@@ -106,14 +106,7 @@ OLDER: dict[str, Family] = {
     "gpt_bigcode": replace(
         GPT2,
         layer=(
-            fused_attention(
-                "attn",
-                "c_attn",
-                "c_proj",
-                bias=True,
-                out_bias=True,
-                kv_heads=lambda c: 1 if c.flag("multi_query") else c.heads,
-            ),
+            fused_attention("attn", "c_attn", "c_proj", bias=True, out_bias=True, kv_heads=_bigcode_kv_heads),
             plain_mlp("mlp.c_fc", "mlp.c_proj", bias=True, width=_four_times),
             GPT_NORMS,
         ),
