@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,7 +29,7 @@ OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bi
 @click.option("--framework-bytes", type=click.IntRange(0), default=0, help="Measured share of context and libraries")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, each part with its formula")
 def estimate(model: str, as_json: bool, **asked: Any) -> None:
-    """Say what MODEL needs: a model's name, its folder, its config.json or a GGUF file. Nothing is loaded."""
+    """Say what MODEL needs: a known name, a folder, a config.json or a GGUF file. Nothing is loaded."""
     from core.cards import read_cards
     from core.memory.cards import KNOWN_CARDS, here
     from core.memory.compare import on_cards
@@ -45,17 +44,10 @@ def estimate(model: str, as_json: bool, **asked: Any) -> None:
 
 
 def _open(name: str) -> Model:
-    from core.memory.files import open_model
-
-    path = Path(name).expanduser()
-    return open_model(path if path.is_file() else _folder(name))
-
-
-def _folder(name: str) -> Path:
-    from core.catalog import resolve
+    from core.memory.known import open_here
     from core.settings import read_settings
 
-    return resolve(name, read_settings().home).folder
+    return open_here(name, read_settings().home)
 
 
 def _estimate(opened: Model, asked: dict[str, Any]) -> Estimate:
@@ -90,9 +82,12 @@ def _show(name: str, wanted: Estimate, found: list[OnCard]) -> None:
     console.print(f"[bold]{name}[/bold]: {number(table.parameters)} parameters ({table.parameters:,}).")
     console.print(f"Shapes from {table.source}.", highlight=False)
     console.print(f"{_work(wanted)}: [bold]{size(wanted.needed_bytes)}[/bold] at the peak.\n")
-    console.print(_parts(wanted), "", _cards(wanted, found), "", _reach(wanted, found))
-    for note in wanted.notes:
-        console.print(f"• {note}", highlight=False)
+    console.print(_parts(wanted))
+    console.print()
+    console.print(_cards(wanted, found))
+    console.print()
+    for line in (*_facts(wanted, found), *wanted.notes):
+        console.print(f"• {line}", highlight=False)
 
 
 def _work(wanted: Estimate) -> str:
@@ -122,29 +117,29 @@ def _parts(wanted: Estimate) -> Table:
 
 def _cards(wanted: Estimate, found: list[OnCard]) -> Table:
     from core.memory.compare import in_each_precision
-    from core.memory.formula import size
+    from core.memory.formula import number, size
     from core.memory.weights import rule_of_thumb
 
-    table = _table("precision", "needs", "rule of thumb", *(one.card.name for one in found))
-    for precision, other in in_each_precision(wanted).items():
-        words = [str(one.fits[precision].verdict) for one in found]
-        thumb = size(rule_of_thumb(wanted.model.table, precision).n_bytes)
-        coloured = [f"[{COLOURS[word]}]{word}[/]" for word in words]
-        table.add_row(str(precision), size(other.needed_bytes), thumb, *coloured)
-    table.add_row("to take", "", "", *(str(one.recommended.precision or "none") for one in found), style="bold")
+    others = in_each_precision(wanted)
+    table = _table("card", *map(str, others), "to take", "tokens", "rows")
+    table.add_row("needs", *(size(other.needed_bytes) for other in others.values()))
+    thumbs = (size(rule_of_thumb(wanted.model.table, one).n_bytes) for one in others)
+    table.add_row("rule of thumb", *thumbs, style="dim")
+    for one in found:
+        words = [str(fit.verdict) for fit in one.fits.values()]
+        reach = (number(one.largest_context), number(one.largest_batch))
+        chosen = str(one.recommended.precision or "none")
+        table.add_row(one.card.name, *(f"[{COLOURS[word]}]{word}[/]" for word in words), chosen, *reach)
     return table
 
 
-def _reach(wanted: Estimate, found: list[OnCard]) -> str:
+def _facts(wanted: Estimate, found: list[OnCard]) -> list[str]:
     from core.memory.compare import smallest_card
 
-    smallest = smallest_card(wanted, [one.card for one in found])
-    lines = [f"Smallest card that holds it with room to spare: {smallest.name if smallest else 'none of these'}."]
-    if made_for := wanted.model.trained_context:
-        lines.append(f"Made for {made_for:,} tokens.")
-    return "\n".join((*lines, *(_reach_of(one) for one in found if one.largest_context)))
-
-
-def _reach_of(one: OnCard) -> str:
-    rows = f"{one.largest_batch:,} rows at this context"
-    return f"{one.card.name}: up to {one.largest_context:,} tokens at this batch, {rows}."
+    work, smallest = wanted.work, smallest_card(wanted, [one.card for one in found])
+    made_for = wanted.model.trained_context
+    return [
+        f"Smallest card that holds it with room to spare: {smallest.name if smallest else 'none of these'}.",
+        f"tokens, rows: the most that fit in {work.precision}, the other as asked."
+        + (f" The model was made for {made_for:,} tokens." if made_for else ""),
+    ]

@@ -19,7 +19,7 @@ from core.memory.precision import Precision
 from core.memory.stored import stored_part, why_not
 from core.memory.training import Training
 from core.memory.weights import allocated_weights_bytes, load_transient, rule_of_thumb, weights_bytes
-from core.memory.work import MOST_BATCH, MOST_CONTEXT, Work, best_attention, check_work, parts_of
+from core.memory.work import MOST_BATCH, MOST_CONTEXT, Work, best_attention, check_work, held_weights, parts_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Estimate:
     @property
     def load_peak_bytes(self) -> int:
         """The peak while the weights are loaded."""
-        weights = weights_bytes(self.model.table, self.work.precision)
+        weights = sum(one.n_bytes for one in held_weights(self.model, self.work.precision))
         return weights + self.load.n_bytes + self.work.framework_bytes
 
     @property

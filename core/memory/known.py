@@ -33,7 +33,9 @@ def config_of(name: str) -> dict[str, Any]:
     """
     if name not in names():  # before a path is made of it: a name may hold anything
         near = get_close_matches(name[:200], names(), n=1)
-        raise ModelNotFound(f"There is no model {name[:200]!r} here.", f"Did you mean {near[0]}?" if near else KNOWN_ARE)
+        raise ModelNotFound(
+            f"There is no model {name[:200]!r} here.", f"Did you mean {near[0]}?" if near else KNOWN_ARE
+        )
     return read_config(FOLDER / f"{name.replace('/', '--')}.json")
 
 

@@ -11,6 +11,7 @@ from core.memory.family import EAGER
 from core.memory.formula import Part
 from core.memory.model import Model
 from core.memory.precision import Precision
+from core.memory.stored import stored_part, why_not
 from core.memory.training import Training, check_method, training_parts
 from core.memory.weights import weight_parts
 from core.memory.working import heap_part, logits_part, prefill_part
@@ -66,12 +67,20 @@ def best_attention(model: Model) -> str:
 
 def parts_of(model: Model, work: Work) -> tuple[Part, ...]:
     """All that is held at the largest moment of some work."""
-    found = [*weight_parts(model.table, work.precision), *_beside_weights(model, work)]
+    found = [*held_weights(model, work.precision), *_beside_weights(model, work)]
     if work.on_host:
         found.append(heap_part(found))
     if work.framework_bytes:
         found.append(Part("framework", work.framework_bytes, "as measured", "measured once a card and build"))
     return tuple(found)
+
+
+def held_weights(model: Model, precision: Precision) -> tuple[Part, ...]:
+    """The weights as they are held: a checkpoint that is only used as it is stored stays so, whatever is asked."""
+    if model.packing and not precision.is_quantized and why_not(model.packing, precision):
+        stored = stored_part(model.table, model.packing)
+        return (stored,) if stored else weight_parts(model.table, precision)
+    return weight_parts(model.table, precision)
 
 
 def _beside_weights(model: Model, work: Work) -> Iterator[Part]:

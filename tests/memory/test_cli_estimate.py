@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,8 @@ def test_a_program_gets_every_figure_with_its_formula(mpt: str, capsys: pytest.C
 def test_a_person_gets_a_table_of_parts_and_one_of_cards(mpt: str) -> None:
     shown = CliRunner().invoke(estimate, [mpt, "--context", "2048"], env={"COLUMNS": "200"}).output
     assert "6.65 B × 2 bytes = 13.30 GB" in shown
-    assert "Made for 2,048 tokens." in shown
-    assert "T4 16 GB: up to 1,684 tokens at this batch" in shown
+    assert "The model was made for 2,048 tokens." in shown
+    assert re.search(r"T4 16 GB +exceeds +exceeds +fits +fits +fits +int8 +1,684 +0", shown)
     assert "Smallest card that holds it with room to spare: L4 24 GB." in shown
 
 

@@ -150,3 +150,4 @@ def test_gptq_and_awq_pack_into_groups(method: str, index: bool) -> None:
     )
     assert said["as_stored"]["n_bytes"] == packed + 2 * table.count(Kind.EMBEDDING, Kind.NORM)
     assert "used as it is stored" in said["not_applicable"]["bfloat16"]
+    assert said["parts"][0] == said["as_stored"]  # so that is what counts
