@@ -89,27 +89,41 @@ def read_folder(folder: Path) -> tuple[Stored, ...]:
     Raises:
         ModelBroken: a file is missing or damaged; there is none.
     """
-    names = _files_of(folder)
+    index = folder / INDEX_NAME
+    names = (
+        files_of(index.read_bytes()) if index.is_file() else sorted(one.name for one in folder.glob("*.safetensors"))
+    )
     if not names:
         raise ModelBroken(f"{folder} holds no .safetensors files.")
+    return read_files(names, lambda name: file_reader(folder / name))
+
+
+def read_files(names: Iterable[str], reader_of: Callable[[str], Reader]) -> tuple[Stored, ...]:
+    """The tensors of several files, wherever `reader_of` finds each of them.
+
+    Raises:
+        ModelBroken: a file is missing or damaged.
+    """
     found: list[Stored] = []
     for name in names:
         try:
-            found += read_header(file_reader(folder / name))
+            found += read_header(reader_of(name))
         except OSError as error:
             raise ModelBroken(f"{name} cannot be read: {error.strerror}.") from error
     return tuple(found)
 
 
-def _files_of(folder: Path) -> list[str]:
-    index = folder / INDEX_NAME
-    if not index.is_file():
-        return sorted(path.name for path in folder.glob("*.safetensors"))
+def files_of(index: bytes) -> list[str]:
+    """The files that an index (`model.safetensors.index.json`) names.
+
+    Raises:
+        ModelBroken: it is damaged.
+    """
     try:
-        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        named = json.loads(index)["weight_map"].values()
         # a stranger's index must not lead out of its folder
         return sorted({Path(str(name)).name for name in named})
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ModelBroken(f"{INDEX_NAME} is damaged.") from error
 
 

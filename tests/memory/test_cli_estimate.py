@@ -50,6 +50,13 @@ def test_a_folder_is_understood_too(mpt: str) -> None:
     assert json.loads(shown)["model_type"] == "mpt"
 
 
+def test_a_public_model_is_known_by_its_name_and_a_slip_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["estimate", "mosaicml/mpt-7b", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == 6_649_286_656
+    assert run(["estimate", "mosaicml/mpt-7B"]) != 0
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_a_training_is_reckoned_with_its_adapter_and_optimizer(mpt: str) -> None:
     asked = [mpt, "--train", "qlora", "--dtype", "nf4", "--rank", "16", "--json"]
     said = json.loads(CliRunner().invoke(estimate, asked).output)

@@ -20,7 +20,7 @@ from core.memory import Precision, estimate, read_model
 from core.memory.cache import kv_bytes_per_token
 from core.memory.files import open_model
 from core.memory.gguf import read_gguf
-from core.memory.headers import Reader, file_reader, read_folder, read_header
+from core.memory.headers import Reader, file_reader, files_of, read_files, read_folder, read_header
 from core.memory.tensors import Kind
 from tests.memory.support import configs
 
@@ -81,6 +81,12 @@ def test_a_reader_of_ranges_is_asked_for_the_header_alone(folder: Path) -> None:
     assert asked[0] == (0, 8)
     assert asked[1][0] == 8
     assert asked[1][1] < 1000
+
+
+def test_shards_are_found_by_an_index_wherever_they_lie(folder: Path) -> None:
+    names = files_of((folder / "model.safetensors.index.json").read_bytes())
+    assert names == ["a.safetensors", "b.safetensors"]
+    assert read_files(names, lambda name: file_reader(folder / name)) == read_folder(folder)
 
 
 @pytest.mark.parametrize("keep", [0, 4, 8, 60])
