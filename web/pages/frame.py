@@ -15,13 +15,15 @@ from web.templates import fragment
 
 @dataclass(frozen=True)
 class Page:
-    """An entry of the bar."""
+    """An entry of the bar; `scripts` are those that this page needs beside the ones of every page."""
 
     title: str
     path: str
+    scripts: tuple[str, ...] = ()
 
 
-PAGES = (Page("Playground", "/"), Page("Runs", "/runs"))
+CHARTS = ("vendor/echarts.min.js", "charts.js")  # a megabyte: for pages with charts alone
+PAGES = (Page("Playground", "/"), Page("Runs", "/runs"), Page("Will it fit?", "/fit", (*CHARTS, "fit.js")))
 SILENT: dict[str, Any] = {
     "queue": False,  # each handler ends at once, so none needs an event stream, and no tab holds a connection
     "show_progress": "hidden",
@@ -62,8 +64,12 @@ def asked(client: Workbench, event: gr.EventData, request: gr.Request) -> Asked:
 
 
 def listen(view: gr.HTML, event: str, handler: Callable[..., Any], inputs: Any, outputs: Any) -> Any:
-    """Have `handler` called when the script of `view` triggers `event`."""
-    return getattr(view, event)(handler, inputs, outputs, **SILENT)
+    """Have `handler` called each time the script of `view` triggers `event`.
+
+    By default Gradio drops without a word what is triggered while the last call is under way: a message would be lost.
+    A double click is told apart by its key.
+    """
+    return getattr(view, event)(handler, inputs, outputs, trigger_mode="multiple", **SILENT)
 
 
 def acting_for(client: Workbench, request: gr.Request) -> Workbench:
