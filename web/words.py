@@ -32,9 +32,10 @@ FIGURES = {  # name → (title, how it was measured)
     "tokens_per_s": ("Speed", "Tokens after the first one, over the time that they took"),
     "peak_bytes": ("Peak memory", "The highest memory of the worker's process on its device while the job ran"),
     "resident_bytes": ("Held by the model", "What the process holds on its device between requests"),
+    "cache_bytes": ("Its own cache", "Keys and values of this job's tokens"),
     "shared_with": ("Decoded together with", "Other jobs that were decoded in the same process meanwhile"),
 }
-BESIDE = ("resident_bytes", "shared_with")  # said where one asks how the peak was measured
+BESIDE = ("resident_bytes", "cache_bytes", "shared_with")  # said where one asks how the peak was measured
 
 
 def chip(job: Job) -> Chip:

@@ -146,6 +146,7 @@ def _keep(context: Context, generation: Generation, peak: Peak) -> None:
     figures += [
         ("peak_bytes", peak.peak_bytes, "bytes"),
         ("resident_bytes", peak.resident_bytes, "bytes"),
+        ("cache_bytes", generation.cache_bytes, "bytes"),
         ("shared_with", peak.shared_with, "jobs"),
     ]
     for name, value, unit in figures:

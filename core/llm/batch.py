@@ -26,6 +26,10 @@ class Batch(Protocol[CacheOfRow]):
     is_shared: bool
     """Whether prompts may be read in pieces, and several together."""
 
+    @property
+    def bytes_per_token(self) -> int:
+        """What one token of one row takes in the cache; 0 where that cannot be told."""
+
     def begin(self) -> CacheOfRow:
         """The cache of prompts that were not read yet."""
 
@@ -54,6 +58,11 @@ class PaddedBatch:
         self._takes_positions = "position_ids" in known
         self._only_last = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
         self._cache = RowCache()
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Keys and values of one token of one row."""
+        return self._cache.bytes_per_token
 
     def begin(self) -> RowCache:
         """An empty cache; the first reading decides how many rows it has."""
@@ -111,6 +120,7 @@ class SeparateRows:
     """Each row alone, the way `generate` drives the model: for caches that cannot be joined."""
 
     is_shared = False
+    bytes_per_token = 0  # a state of constant size, or keys in a form of their own
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model: Any = model  # its methods for generation are mixed in, which its type does not show

@@ -30,6 +30,11 @@ class _Roomy:
     def used_B_H_T_D(self) -> Tensor:
         return self._room_B_H_T_D[:, :, : self._length]
 
+    @property
+    def bytes_per_token(self) -> int:
+        _, n_heads, _, width = self._room_B_H_T_D.shape
+        return n_heads * width * self._room_B_H_T_D.element_size()
+
     def append(self, new_B_H_T_D: Tensor) -> None:
         end = self._length + new_B_H_T_D.shape[-2]
         if end > self._room_B_H_T_D.shape[-2]:
@@ -78,6 +83,12 @@ class RowCache(DynamicCache):
         Cache.__init__(self, layer_class_to_replicate=_RoomyLayer)
         self.lengths: list[int] = []
         """How many tokens each row holds; all before them is padding."""
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Keys and values of one token of one row, over all layers."""
+        held = [part for layer in self._filled() for part in (layer._keys, layer._values)]
+        return sum(part.bytes_per_token for part in held)
 
     def add(self, other: RowCache) -> None:
         """Take in the rows of another cache behind the own ones."""

@@ -198,6 +198,8 @@ class Engine:
         n_before = len(self._running)
         self._running += group  # before they join: should that fail half-way, all of them end with it
         self._batch.join(cache)
+        for row in group:
+            row.generation.cache_bytes_per_token = self._batch.bytes_per_token
         are_numbers = (~logits_B_V.isnan().any(-1)).tolist()
         token_ids = pick_tokens(group, logits_B_V)
         goes_on = [self._begin(*each) for each in zip(group, token_ids, are_numbers, strict=True)]

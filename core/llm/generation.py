@@ -43,6 +43,8 @@ class Generation:
         """Tokens made, the one that ended the answer among them."""
         self.shared_with = 0
         """The most other requests that were decoded together with this one."""
+        self.cache_bytes_per_token = 0
+        """What each of its tokens takes in the model's cache; 0 where that cannot be told."""
         self.is_cancelled = False
         self.has_ended = False
         """Whether the engine is done with it; chunks may still wait to be read."""
@@ -81,6 +83,11 @@ class Generation:
         if self._finish_reason is None:
             raise RuntimeError("the completion has not ended: iterate over it first")
         return self._finish_reason
+
+    @property
+    def cache_bytes(self) -> int | None:
+        """This request's own share of the model's cache; None where that cannot be told."""
+        return self.cache_bytes_per_token * (self.prompt_tokens + self.completion_tokens) or None
 
     @property
     def time_to_first_token_s(self) -> float | None:

@@ -87,3 +87,11 @@ def test_a_seed_makes_an_answer_again(builtin: LoadedModel, engine_of: Callable[
         generation = engine.submit(request(builtin, chat(builtin, QUESTIONS[2]), seed=seed, max_new_tokens=16))
         texts.append("".join(chunk.text for chunk in generation))
     assert texts[0] == texts[1] != texts[2]
+
+
+def test_a_request_is_told_its_own_share_of_the_cache(builtin: LoadedModel, engine_of: Callable[..., Engine]) -> None:
+    token_ids = chat(builtin, QUESTIONS[0])
+    generation = engine_of(builtin).submit(request(builtin, token_ids, max_new_tokens=4, temperature=0.0))
+    n_tokens = len(token_ids) + sum(chunk.n_tokens for chunk in generation)
+    # 30 layers, 3 heads of keys and of values, 64 numbers each, four bytes a number
+    assert generation.cache_bytes == n_tokens * 30 * 2 * 3 * 64 * 4

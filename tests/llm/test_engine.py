@@ -118,6 +118,22 @@ def test_a_cancelled_request_keeps_the_text_so_far(tiny: LoadedModel, engine_of:
     assert len(text.split()) == generation.completion_tokens < 100
 
 
+def test_a_cancelled_request_costs_no_more_steps(tiny: LoadedModel, engine_of: EngineOf) -> None:
+    engine, shapes = engine_of(tiny), []
+
+    def cancel_after_three(ids: torch.Tensor) -> None:
+        shapes.append(tuple(ids.shape))
+        if first.completion_tokens == 3:
+            first.cancel()
+
+    with held_still(tiny.model) as go_on, before_each_step(tiny.model, cancel_after_three):
+        first, second = engine.submit(ask(prompt(5, 1))), engine.submit(ask(prompt(5, 2)))
+        go_on.set()
+        assert text_of(second) == words(alone(tiny.model, prompt(5, 2), 20))
+    assert shapes.count((2, 1)) <= 3
+    assert len(text_of(first).split()) == first.completion_tokens == 4
+
+
 def test_a_cancel_shows_what_was_held_back_for_a_stop_string(tiny: LoadedModel, engine_of: EngineOf) -> None:
     expected = alone(tiny.model, prompt(5, 1), 3)
     never = words(expected) + " and never this"

@@ -53,7 +53,7 @@ def ours(sampling: Sampling, logits_V: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("temperature", "top_k", "top_p", "penalty"),
-    list(itertools.product((0.3, 1.0, 1.9), (0, 1, 40, 1000), (0.001, 0.6, 0.95, 1.0), (0.7, 1.0, 1.4))),
+    list(itertools.product((0.3, 1.0, 1.9), (0, 1, 40, 1000), (0.0, 0.6, 0.95, 1.0), (0.7, 1.0, 1.4))),
 )
 def test_the_distribution_is_the_one_of_generate(temperature: float, top_k: int, top_p: float, penalty: float) -> None:
     sampling = replace(PLAIN, temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=penalty)
