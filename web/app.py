@@ -21,6 +21,7 @@ from web.access import Doors
 from web.head import Head
 from web.live import sockets
 from web.live.hub import Hub
+from web.pages.fit import Fit
 from web.pages.frame import PAGES
 from web.pages.playground import Playground
 from web.pages.runs import Runs
@@ -31,7 +32,7 @@ THREADS = 64
 
 def build_app(client: Workbench) -> ASGIApp:
     """Everything that a browser can reach, behind its doors."""
-    hub, pages = Hub(client), [page.path for page in PAGES]
+    hub, heads = Hub(client), {page.path: assets.head(page.scripts) for page in PAGES}
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -42,13 +43,13 @@ def build_app(client: Workbench) -> ASGIApp:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.hub = hub
     app.add_middleware(CORSMiddleware, allow_origins=[])  # else Gradio's own lets every origin in
-    app.add_middleware(Head, html=assets.head(), pages=pages)
+    app.add_middleware(Head, pages=heads)
     app.include_router(sockets.router)
     app.mount("/ui", assets.Files(directory=assets.FOLDER))
     app.get("/healthz", response_class=PlainTextResponse)(_healthz)
     app.get("/j/{job_id}")(_short)
     _mount(app, client)
-    return Doors(app, client.settings, pages)
+    return Doors(app, client.settings, heads)
 
 
 def _mount(app: FastAPI, client: Workbench) -> None:
@@ -58,6 +59,8 @@ def _mount(app: FastAPI, client: Workbench) -> None:
         Playground(client, pages)
     with pages.route("Runs", "/runs"):
         Runs(client)
+    with pages.route("Will it fit?", "/fit"):
+        Fit(client)
     pages.max_threads = THREADS
     pages.queue(default_concurrency_limit=None, max_size=1_000, api_open=True)
     warnings.filterwarnings("ignore", message="SSR mode is not supported")  # said of every app with pages

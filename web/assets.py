@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 from starlette.responses import Response
@@ -10,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 FOLDER = Path(__file__).parent / "ui"
-STYLES = ("workbench.css", "parts.css", "gradio.css")
+STYLES = ("workbench.css", "parts.css", "fit.css", "gradio.css")
 # in this order: a later one uses the ones before it
 SCRIPTS = (
     "vendor/marked.umd.js", "vendor/purify.min.js", "base.js", "markdown.js", "socket.js", "live.js", "talk.js",
@@ -24,12 +25,13 @@ def address(name: str) -> str:
     return f"/ui/{name}?v={digest}"
 
 
-def head() -> str:
-    """What the head of every page needs, before the first paint."""
+def head(more: Collection[str] = ()) -> str:
+    """What the head of a page needs before the first paint, and the scripts that it needs before Gradio's run."""
     icon = f'<link rel="icon" type="image/svg+xml" href="{address("icon.svg")}">'
     styles = "".join(f'<link rel="stylesheet" href="{address(name)}">' for name in STYLES)
     scripts = "".join(f'<script src="{address(name)}"></script>' for name in SCRIPTS)
-    return f'<meta name="color-scheme" content="light dark">{icon}{styles}{scripts}'
+    deferred = "".join(f'<script defer src="{address(name)}"></script>' for name in more)
+    return f'<meta name="color-scheme" content="light dark">{icon}{styles}{scripts}{deferred}'
 
 
 class Files(StaticFiles):

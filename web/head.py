@@ -6,19 +6,18 @@ unstyled, and a component could be drawn before the script that it calls is ther
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Head:
-    """A middleware that writes `html` behind the <head> of each page."""
+    """A middleware that writes what `pages` has for an address behind the <head> of the page there."""
 
-    def __init__(self, app: ASGIApp, html: str, pages: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, pages: Mapping[str, str]) -> None:
         self._app = app
-        self._html = html.encode()
-        self._pages = frozenset(pages)
+        self._pages = {path: html.encode() for path, html in pages.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as a page with our head where it is one."""
@@ -34,14 +33,14 @@ class Head:
             elif message["type"] == "http.response.body":
                 body.append(message.get("body", b""))
                 if not message.get("more_body", False):
-                    await self._send(send, start[0], b"".join(body))
+                    await self._send(send, start[0], b"".join(body), self._pages[scope["path"]])
             else:
                 await send(message)
 
         await self._app(scope, receive, keep)
 
-    async def _send(self, send: Send, start: Message, page: bytes) -> None:
-        page = page.replace(b"<head>", b"<head>" + self._html, 1)
+    async def _send(self, send: Send, start: Message, page: bytes, head: bytes) -> None:
+        page = page.replace(b"<head>", b"<head>" + head, 1)
         headers = MutableHeaders(scope=start)
         headers["content-length"] = str(len(page))
         headers["cache-control"] = "no-cache"

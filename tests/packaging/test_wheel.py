@@ -20,7 +20,7 @@ GROUPS = {
 }
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "bitsandbytes", "accelerate"}
 PACKAGES = ("core", "web", "worker", "migrations")
-FILES = {".py", ".html", ".css", ".js", ".svg", ".mako", ".woff2", ".png", ".ico"}
+FILES = {".py", ".json", ".html", ".css", ".js", ".svg", ".mako", ".woff2", ".png", ".ico"}
 
 
 @pytest.mark.slow
