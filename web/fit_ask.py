@@ -18,7 +18,7 @@ from core.memory.training import Method
 from core.settings import Settings
 
 EXAMPLE = "mosaicml/mpt-7b"  # what the page opens with
-PASTED = "pasted"  # in the place of a model's name
+PASTED, PATH = "pasted", "path"  # in the place of a model's name; the latter until a path is given
 MOST_PASTED = 300_000  # characters: a config.json has some thousands
 USUAL_RANK = 8
 AT_HOME = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -89,6 +89,8 @@ def may_name_paths(settings: Settings) -> bool:
 def _model(asked: Asked, settings: Settings) -> Model:
     if asked.model == PASTED:
         return read_model(_parsed(asked.config))
+    if asked.model == PATH:
+        raise BadInput("Give the path of a folder, a config.json or a GGUF file.")
     if may_name_paths(settings) and asked.model not in names():
         return _from_here(asked.model, settings)
     return known_model(asked.model)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -60,6 +61,28 @@ def test_a_pasted_config_is_a_part_of_the_link(window: Watched) -> None:
     expect(page.locator(HEADLINE)).to_contain_text("The pasted model needs 1.17 GB")
     again = opened(window, page.url.partition("/fit")[1] + page.url.partition("/fit")[2])
     expect(again.locator(HEADLINE)).to_contain_text("The pasted model needs 1.17 GB")
+
+
+def test_a_folder_of_this_machine_is_named_by_its_path(window: Watched, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config_of("google/gemma-2-2b")))
+    page = opened(window)
+    page.get_by_label("Model").select_option("path")
+    expect(page.get_by_role("alert")).to_contain_text("Give the path of a folder")
+    page.get_by_label("Folder, config.json or GGUF file").fill(str(tmp_path))
+    expect(page.locator(HEADLINE)).to_contain_text("needs 7.20 GB")
+    page.reload()
+    expect(page.get_by_label("Folder, config.json or GGUF file")).to_have_value(str(tmp_path))
+    expect(page.locator(HEADLINE)).to_contain_text("needs 7.20 GB")
+
+
+def test_what_an_address_asks_wrongly_is_said(window: Watched) -> None:
+    for query, words in (
+        ("model=mosaicml/mpt-7d", "Did you mean mosaicml/mpt-7b?"),
+        ("dtype=fp4", "fp4 is not compared here."),
+        ("context=many", "context must be a whole number"),
+        ("attention=sdpa", "It has eager."),
+    ):
+        expect(window.page(f"/fit?{query}").get_by_role("alert")).to_contain_text(words)
 
 
 def test_only_pages_with_charts_load_what_draws_them(window: Watched) -> None:

@@ -124,6 +124,7 @@ def test_what_core_knows_of_a_model_stands_on_the_page(page: Fit) -> None:
         ({"train": "sft"}, "There is no training"),
         ({"train": "lora", "rank": 0}, "rank must lie between 1 and 4096"),
         ({"train": "qlora", "dtype": "bfloat16"}, "qlora trains over packed weights"),
+        ({"model": "path"}, "Give the path of a folder"),
         ({"model": "pasted"}, "Paste the text of a config.json"),
         ({"model": "pasted", "config": "["}, "no valid JSON"),
         ({"model": "pasted", "config": "[" * 100_000}, "no valid JSON"),

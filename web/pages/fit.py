@@ -17,7 +17,7 @@ from core.memory.family import ALL_ATTENTIONS
 from core.memory.known import names
 from web import charts
 from web.fit_answer import Answer, cards_there
-from web.fit_ask import EXAMPLE, METHODS, MOST_PASTED, PASTED, answer, may_name_paths, read_asked
+from web.fit_ask import EXAMPLE, METHODS, MOST_PASTED, PASTED, PATH, answer, may_name_paths, read_asked
 from web.fit_view import draw, render_cards, render_said
 from web.pages.frame import acting_for, bar, html, listen
 from web.pages.playground import said
@@ -58,6 +58,7 @@ class Fit:
             example=EXAMPLE,
             may_name_paths=may_name_paths(self._client.settings),
             pasted=PASTED,
+            path=PATH,
             most_pasted=MOST_PASTED,
             precisions=COMPARED,
             attentions=ALL_ATTENTIONS,
