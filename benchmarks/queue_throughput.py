@@ -10,46 +10,28 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from pathlib import Path
 
 import redis
 
 from benchmarks.plain_celery import COUNTER, plain_app
+from benchmarks.stage import stage
 from core.client import Workbench
-from core.migrate import migrate
 from core.settings import Settings
 from core.store.queries import JobFilter
-from tests.support import eventually, running
 
 
 def main() -> None:
     arguments = _arguments()
     rates: dict[str, list[float]] = {"workbench": [], "celery": []}
-    with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        settings = Settings(
-            home=home,
-            redis_url=arguments.redis,
-            redis_prefix=f"bench{time.time_ns()}",
-            database_url=arguments.database,
-            extra_kinds="tests.kinds",
-            slots=8,
-            preload=False,
-        )
-        migrate(settings.database)
-        workbench = Workbench.open(settings)
-        stack.enter_context(running(settings, "-m", "worker", "interactive"))
-        stack.enter_context(running(settings, "-m", "benchmarks.plain_celery"))
-        eventually(workbench.workers)
-        plain_once, ours_once = _celery(settings, 20), _workbench(workbench, 20)
+    given = {"database_url": arguments.database} if arguments.database else {}
+    with stage(parts=("interactive", "plain"), slots=8, preload=False, **given) as ours:
+        plain_once, ours_once = _celery(ours.settings, 20), _workbench(ours.workbench, 20)
         print(f"warm-up: workbench {ours_once:.0f}, plain Celery {plain_once:.0f} jobs/s")
         for _ in range(arguments.repeats):
-            rates["workbench"].append(_workbench(workbench, arguments.jobs))
-            rates["celery"].append(_celery(settings, arguments.jobs))
+            rates["workbench"].append(_workbench(ours.workbench, arguments.jobs))
+            rates["celery"].append(_celery(ours.settings, arguments.jobs))
     _print(rates, arguments.jobs)
 
 
@@ -98,8 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--redis", default="redis://127.0.0.1:6379/0")
-    parser.add_argument("--database", default="")
+    parser.add_argument("--database", default="", help="URL of an empty PostgreSQL database; else SQLite")
     return parser.parse_args()
 
 

@@ -17,6 +17,8 @@ from core.migrate import migrate
 from core.settings import Settings
 from tests.support import eventually, running
 
+MODULES = {"web": ("-m", "web"), "plain": ("-m", "benchmarks.plain_celery")}
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -35,7 +37,10 @@ class Stage:
 def stage(
     model_home: Path | None = None, parts: tuple[str, ...] = ("web", "interactive"), **given: object
 ) -> Iterator[Stage]:
-    """An own broker, SQLite, and the named parts: web, interactive, batch. `model_home` lends its built-in model."""
+    """An own broker, a database, and the named parts: web, interactive, batch, and plain, which is Celery alone.
+
+    `model_home` lends its built-in model.
+    """
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if model_home:
@@ -47,12 +52,11 @@ def stage(
         workbench = Workbench.open(settings)
         processes = {"bench": os.getpid()}
         for part in parts:
-            module = ("-m", "web") if part == "web" else ("-m", "worker", part)
-            processes[part] = stack.enter_context(running(settings, *module)).pid
+            processes[part] = stack.enter_context(running(settings, *MODULES.get(part, ("-m", "worker", part)))).pid
         ready = Stage(settings, workbench, processes)
         if "web" in parts:
             eventually(lambda: _answers(ready.url))
-        eventually(lambda: len(workbench.workers()) == len([part for part in parts if part != "web"]) or None)
+        eventually(lambda: {info.queue for info in workbench.workers()} >= set(parts) - set(MODULES))
         yield ready
 
 

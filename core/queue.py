@@ -25,8 +25,7 @@ def make_app(redis_url: str, prefix: str) -> Celery:
         result_backend=None,
         task_acks_late=False,
         task_publish_retry=False,
-        worker_prefetch_multiplier=1,
-        worker_disable_prefetch=True,
+        worker_prefetch_multiplier=1,  # with prefetching off, a worker whose threads are all busy looks once a second
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,

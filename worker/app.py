@@ -78,9 +78,13 @@ def _info(worker_id: str, queue: Queue, slots: int, card: Card, runner: Runner) 
 def _register(app: Celery, runner: Runner) -> None:
     @app.task(name=TASK, shared=False, ignore_result=True)  # type: ignore[untyped-decorator]
     def run(hint: str) -> None:
-        """The one task. `hint` is the job that rang; the claim chooses which one is run."""
+        """The one task. `hint` is the job that rang; the claim chooses which one is run.
+
+        A thread goes on while there is something to take: a message that was lost then costs nothing.
+        """
         try:
-            runner.take()
+            while runner.take():
+                pass
         except WorkbenchError as error:  # a database that is away: the row waits, and the sweep rings again
             LOG.error("rung for %s: %s", hint, error.message)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
@@ -29,13 +30,12 @@ class Database:
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self._writer = _sqlite(url, "BEGIN IMMEDIATE") if self.is_sqlite else _postgresql(url)
         self._reader = _sqlite(url, "BEGIN", query_only=True) if self.is_sqlite else self._writer
-        # threads that wait for SQLite's own lock sleep up to 100 ms between two looks; for ours they are woken at once
-        self._turn_to_write = threading.Lock() if self.is_sqlite else nullcontext()
+        self._turn = _Turn(Path(f"{make_url(url).database}.turn")) if self.is_sqlite else None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction that may write."""
-        with _said_plainly(self.url), self._turn_to_write, self._writer.begin() as connection:
+        with _said_plainly(self.url), self._turn or nullcontext(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
@@ -48,6 +48,41 @@ class Database:
         """Give every connection back."""
         self._writer.dispose()
         self._reader.dispose()
+        if self._turn:
+            self._turn.close()
+
+
+class _Turn:
+    """One writer at a time, of all threads and processes of this program.
+
+    SQLite's own lock is asked for again and again, with sleeps of up to 100 ms between; whoever waits here is woken by
+    the kernel as soon as it is free, and the lock of a process that dies goes with it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = threading.Lock()
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> None:
+        self._thread.acquire()
+        try:
+            self._file = self._file or self._path.open("wb")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except OSError as error:
+            self._thread.release()
+            raise Unavailable(f"{self._path} cannot be written: {error.strerror}.", _hint(str(error))) from error
+
+    def __exit__(self, *_: object) -> None:
+        assert self._file is not None
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._thread.release()
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._file:
+            self._file.close()
+            self._file = None
 
 
 @contextmanager
