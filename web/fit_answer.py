@@ -25,8 +25,15 @@ class Answer:
 
     @cached_property
     def in_each(self) -> dict[Precision, Estimate]:
-        """The same work in each precision."""
-        return in_each_precision(self.wanted)
+        """The same work in each precision that can be had of this checkpoint."""
+        asked = self.wanted.work.precision
+        return {
+            one: each for one, each in in_each_precision(self.wanted).items() if one is asked or not self.why_not(one)
+        }
+
+    def why_not(self, precision: Precision) -> str:
+        """Why a precision cannot be had of this checkpoint; nothing where it can."""
+        return why_not(self.wanted.model.packing, precision)
 
     @cached_property
     def on_cards(self) -> list[OnCard]:

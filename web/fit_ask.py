@@ -14,6 +14,7 @@ from core.errors import BadConfig, BadInput
 from core.memory import Estimate, Model, Precision, Training, estimate, parse_precision, read_model
 from core.memory.compare import COMPARED
 from core.memory.known import config_of, known_model, names, open_here
+from core.memory.stored import why_not
 from core.memory.training import Method
 from core.settings import Settings
 
@@ -71,8 +72,12 @@ def answer(asked: Asked, settings: Settings) -> Estimate:
         ModelError: there is no such model, or its files are broken.
         BadInput: what is asked cannot be had of this model.
     """
+    model = _model(asked, settings)
+    why = why_not(model.packing, asked.precision)
+    if why and asked.precision.is_quantized:
+        raise BadInput(f"{asked.precision} does not apply: {why}.", "Take bfloat16.")
     return estimate(
-        _model(asked, settings),
+        model,
         precision=asked.precision,
         context=asked.context,
         batch=asked.batch,

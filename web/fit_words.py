@@ -28,14 +28,18 @@ def _needs(found: Answer) -> str:
 
 
 def _hopeless(found: Answer) -> str:
-    return ", in any precision" if found.narrower else ", and bitsandbytes would not shrink it"
+    return ", in any precision" if found.narrower else f", and bitsandbytes {_unshrunk(found)}"
+
+
+def _unshrunk(found: Answer) -> str:
+    return "cannot pack it again" if found.wanted.model.packing else "would not shrink it"
 
 
 def _narrower(found: Answer, reference: OnCard) -> str:
     left = [(one, reference.fits[one]) for one in found.narrower if goes(reference.fits[one])]
     if not left:
         is_asked_dense = not found.wanted.work.precision.is_quantized and not found.wanted.work.training
-        return "" if found.narrower or not is_asked_dense else " bitsandbytes would not shrink it."
+        return "" if found.narrower or not is_asked_dense else f" bitsandbytes {_unshrunk(found)}."
     (first, fit), *others = left
     said = f" {first} leaves {in_words(fit.spare_bytes)} free"
     return said + "".join(f" and {one} {in_words(fit.spare_bytes)}" for one, fit in others) + "."
@@ -51,6 +55,8 @@ def _reach(found: Answer, reference: OnCard) -> str:
 def notes(found: Answer) -> list[str]:
     """What a person should know, of the asked precision and of what packing would do to this model."""
     said = list(found.wanted.notes)
+    if why := found.why_not(Precision.NF4):
+        said.append(f"int8 and the 4-bit precisions do not apply: {why}.")
     packed = next((one for one in (Precision.NF4, Precision.INT8) if one in found.in_each), None)
     if packed and not found.wanted.work.precision.is_quantized:
         others = [note for note in found.in_each[packed].notes if note not in said]

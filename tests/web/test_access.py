@@ -148,8 +148,8 @@ def test_of_all_routes_that_gradio_mounts_only_few_are_open(app: ASGIApp, web: T
     shut = {path for path in filled if web.head(path).headers.get("content-length") == "22"}
     assert len(filled) > 40
     assert filled - shut <= {
-        "/", "/runs", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/static/x", "/assets/x",
-        "/gradio_api/run/x", "/gradio_api/run/x/",
+        "/", "/runs", "/fit", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/static/x",
+        "/assets/x", "/gradio_api/run/x", "/gradio_api/run/x/",
     }  # fmt: skip
 
 
