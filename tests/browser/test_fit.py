@@ -33,6 +33,15 @@ def test_it_opens_with_an_example_and_a_chart_that_is_drawn(window: Watched) -> 
     expect(page.get_by_label("Attention").locator("option", has_text="sdpa")).to_be_disabled()
 
 
+def test_the_chart_follows_theme_and_width(window: Watched) -> None:
+    page = opened(window)
+    expect(page.locator('#fit-chart svg path[fill="#1f6aa8"]').first).to_be_attached()
+    page.evaluate("document.body.classList.add('dark')")
+    expect(page.locator('#fit-chart svg path[fill="#6fb0ee"]').first).to_be_attached()
+    page.set_viewport_size({"width": 390, "height": 800})
+    expect(page.locator("#fit-chart svg")).to_have_attribute("width", "358")
+
+
 def test_another_context_changes_the_answer_and_the_address_and_a_reload_keeps_both(window: Watched) -> None:
     page = opened(window)
     page.get_by_label("Context").fill("1,024")
