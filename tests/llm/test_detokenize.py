@@ -118,6 +118,13 @@ def test_what_might_begin_a_stop_string_waits_and_is_shown_when_it_does_not(toke
     assert "".join(pieces_of(tokenizer, token_ids, ("\n\nUser",))) == "one two"
 
 
+def test_of_two_stop_strings_in_one_token_the_earlier_counts(tokenizer: Any) -> None:
+    token_ids = tokenizer("one two")["input_ids"]
+    assert len(token_ids) == 2
+    assert "".join(pieces_of(tokenizer, token_ids, ("o", "tw")[::-1])) == ""
+    assert "".join(pieces_of(tokenizer, token_ids, ("wo", "tw"))) == "one "
+
+
 def _byte_letters(data: bytes) -> list[str]:
     """The letter by which byte-level vocabularies write each byte."""
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]

@@ -151,7 +151,7 @@ def change_config(folder: Path, **fields: object) -> None:
         (claim_another_size, ModelBroken, "cannot be loaded"),
         (drop_tokenizer, ModelBroken, "cannot be loaded"),
         (spoil_tokenizer, ModelBroken, "cannot be loaded"),
-        (claim_to_be_quantized, ModelBroken, "quantized"),
+        (claim_to_be_quantized, ModelBroken, "stored quantized"),
         (ask_for_code_of_its_own, ModelBroken, "cannot be loaded"),
         (become_a_classifier, NotACausalModel, "LlamaForSequenceClassification"),
         (become_an_encoder, NotACausalModel, "BertForMaskedLM"),

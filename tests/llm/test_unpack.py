@@ -59,6 +59,7 @@ def test_a_second_call_does_nothing(home: Path, writes: list[Path]) -> None:
     assert unpack_builtin(home, nobody) == unpack_builtin(home, nobody) == builtin_folder(home)
     assert builtin_is_ready(home)
     assert len(writes) == 1
+    assert not any((home / "tmp").iterdir())  # what was fetched is not kept twice
 
 
 def test_of_many_at_once_one_works(home: Path, writes: list[Path]) -> None:
