@@ -21,6 +21,7 @@ from core.settings import Settings
 from core.store import Store
 from core.store.database import Database
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in a worker; it counts only before torch is imported
 POSTGRESQL = os.environ.get("WORKBENCH_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/test")
 REDIS = os.environ.get("WORKBENCH_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 

@@ -112,7 +112,7 @@ def _listen(settings: Settings, queue: Queue, keeper: Keeper, runner: Runner) ->
 
 def _preload(runner: Runner) -> None:
     try:
-        runner.pool.engine(BUILTIN_NAME, LOG.info)
+        runner.pool.give_back(runner.pool.borrow(BUILTIN_NAME, LOG.info))
     except WorkbenchError as error:
         LOG.error("%s", error.message)
 

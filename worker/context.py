@@ -40,6 +40,7 @@ class RunContext:
         self._pool = pool
         self._measurements: list[Measurement] = []
         self._samples: list[Sample] = []
+        self._borrowed: list[Engine] = []
         self._written_at = time.monotonic()
         self._progress_at = float("-inf")
 
@@ -97,11 +98,19 @@ class RunContext:
 
     def engine(self, model: str) -> Engine:
         """The resident engine of a model."""
-        return self._pool.engine(model, lambda message: self.progress(Progress(message=message)))
+        engine = self._pool.borrow(model, lambda message: self.progress(Progress(message=message)))
+        self._borrowed.append(engine)
+        return engine
 
     def memory(self) -> AbstractContextManager[Peak]:
         """Measures the peak memory of this process's device inside the `with` block."""
         return self._pool.meter.watch()
+
+    def close(self) -> None:
+        """Give back what was borrowed."""
+        for engine in self._borrowed:
+            self._pool.give_back(engine)
+        self._borrowed = []
 
     def take_kept(self) -> Kept:
         """What has not been written yet, and is the caller's to write now."""

@@ -39,6 +39,8 @@ def execute(hold: Hold, kinds: Kinds, context: RunContext, store: Store) -> None
             _insist(lambda: store.fail(*hold.key, trouble, kept, trace))
     else:
         _end(hold, context, store, result)
+    finally:
+        context.close()
 
 
 def _end(hold: Hold, context: RunContext, store: Store, result: Result) -> None:

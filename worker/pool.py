@@ -22,6 +22,7 @@ MAX_RESIDENT = 2
 class _Resident:
     engine: Engine
     used_at: float
+    n_borrowed: int = 0
 
 
 class Pool:
@@ -30,17 +31,18 @@ class Pool:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._resident: dict[str, _Resident] = {}
-        self._lock = threading.Lock()  # held while a model loads: two jobs must not load the same one
+        self._loading = threading.Lock()  # two jobs must not load the same model
+        self._counting = threading.Lock()  # never held for long: whoever only counts must not wait for a load
         self._meter: PeakMeter | None = None
 
-    def engine(self, model: str, say: Callable[[str], None]) -> Engine:
-        """The engine of a model; `say` hears what takes time.
+    def borrow(self, model: str, say: Callable[[str], None]) -> Engine:
+        """The engine of a model, which stays until it is given back; `say` hears what takes time.
 
         Raises:
             ModelError: there is no such model, or it cannot be loaded.
             OutOfMemory: it is too large for this device.
         """
-        with self._lock:
+        with self._loading:
             source = self._source(model, say)
             name = str(source.folder)
             if name not in self._resident:
@@ -49,14 +51,23 @@ class Pool:
                 self._resident[name] = _Resident(_load(source), time.monotonic())
             found = self._resident[name]
             found.used_at = time.monotonic()
+            with self._counting:
+                found.n_borrowed += 1
             return found.engine
+
+    def give_back(self, engine: Engine) -> None:
+        """The engine is no longer needed by whoever borrowed it."""
+        with self._counting:
+            for resident in list(self._resident.values()):
+                if resident.engine is engine:
+                    resident.n_borrowed -= 1
 
     @property
     def meter(self) -> PeakMeter:
         """The peak-memory meter of this process."""
         from core.llm.measure import PeakMeter
 
-        with self._lock:
+        with self._counting:
             if self._meter is None:
                 self._meter = PeakMeter()
             return self._meter
@@ -80,7 +91,7 @@ class Pool:
 
     def _make_room(self) -> None:
         while len(self._resident) >= MAX_RESIDENT:
-            idle = [name for name, resident in self._resident.items() if not resident.engine.is_busy]
+            idle = [name for name, resident in self._resident.items() if not resident.n_borrowed]
             if not idle:
                 return
             oldest = min(idle, key=lambda name: self._resident[name].used_at)
