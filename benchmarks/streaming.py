@@ -3,7 +3,7 @@
     python -m benchmarks.streaming --viewers 1000 --jobs 100 --seconds 20
 
 Each of `jobs` writers makes 10 tokens a second through the same publisher as a worker; all `viewers` follow the first
-job over WebSockets, and one viewer follows each of the others. A token carries the time at which it was made. Page
+job over WebSockets, and one viewer follows each of the others; 20 more, spread over the jobs, measure. A token carries the time at which it was made. Page
 requests go on meanwhile. Writers, viewers and the page share this machine.
 """
 
@@ -14,6 +14,8 @@ import asyncio
 import json
 import multiprocessing
 import re
+import select
+import socket
 import time
 
 import httpx
@@ -27,6 +29,11 @@ from core.stream import Keys
 from worker.publisher import Publisher
 
 TOKENS_PER_S = 10
+MEASURED = 20
+HANDSHAKE = (
+    "GET /ws/jobs/{job} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 STAMP = re.compile(r"<(\d+\.\d+)>")
 
 
@@ -57,15 +64,28 @@ async def view(url: str, job_id: str, until: float) -> list[float]:
 
 
 async def watch_all(url: str, jobs: list[str], until: float) -> list[float]:
-    tasks = []
-    for job in jobs:
-        tasks.append(asyncio.create_task(view(url, job, until)))
-        await asyncio.sleep(0.004)  # browsers do not all arrive in one millisecond
-    return [lag for lags in await asyncio.gather(*tasks) for lag in lags]
+    lags = await asyncio.gather(*(view(url, job, until) for job in jobs))
+    return [lag for each in lags for lag in each]
 
 
-def viewers(url: str, jobs: list[str], until: float, results: multiprocessing.Queue[list[float]]) -> None:
+def measured_viewers(url: str, jobs: list[str], until: float, results: multiprocessing.Queue[list[float]]) -> None:
     results.put(asyncio.run(watch_all(url, jobs, until)))
+
+
+def crowd(url: str, jobs: list[str], until: float) -> None:
+    """Viewers that take what comes and do not look at it: as Python, 1,000 that look would need a core of their own."""
+    host, port = url.removeprefix("http://").split(":")
+    poll, sockets = select.epoll(), {}
+    for job in jobs:
+        viewer = socket.create_connection((host, int(port)), timeout=60)
+        viewer.sendall(HANDSHAKE.format(job=job, host=host, port=port).encode())
+        sockets[viewer.fileno()] = viewer
+        poll.register(viewer.fileno(), select.EPOLLIN)
+        time.sleep(0.004)  # browsers do not all arrive in one millisecond
+    while (left := until - time.time()) > 0:
+        for number, _ in poll.poll(left):
+            if not sockets[number].recv(1 << 16):
+                raise ConnectionError("the page has closed the socket of a viewer")
 
 
 def ask_pages(url: str, until: float) -> list[float]:
@@ -88,33 +108,37 @@ def main() -> None:
     arguments = parser.parse_args()
     with stage(parts=("web",)) as running:
         claims = _claims(running, arguments.jobs)
-        crowd = [claims[0].job_id] * arguments.viewers + [claim.job_id for claim in claims[1:]]
-        _measure(running, claims, crowd, arguments.seconds)
+        audience = [claims[0].job_id] * arguments.viewers + [claim.job_id for claim in claims[1:]]
+        _measure(running, claims, audience, arguments.seconds)
 
 
-def _measure(running: Stage, claims: list[Claim], crowd: list[str], seconds: float) -> None:
-    web = psutil.Process(running.processes["web"])
+def _measure(running: Stage, claims: list[Claim], audience: list[str], seconds: float) -> None:
+    web, settings = psutil.Process(running.processes["web"]), running.settings
     print(line("page document before, nobody watches", ask_pages(running.url, time.time() + 5)))
-    arrive_s = 0.006 * len(crowd) + 3
+    arrive_s = 0.008 * len(audience) + 3
     until = time.time() + arrive_s + seconds
     results: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
-    crowd_process = multiprocessing.Process(target=viewers, args=(running.url, crowd, until, results))
-    crowd_process.start()
+    looked_at = [claims[n % len(claims)].job_id for n in range(MEASURED)]
+    others = [
+        multiprocessing.Process(target=crowd, args=(running.url, audience, until)),
+        multiprocessing.Process(target=measured_viewers, args=(running.url, looked_at, until, results)),
+    ]
+    for process in others:
+        process.start()
     time.sleep(arrive_s)
-    settings = running.settings
-    writer = multiprocessing.Process(
-        target=write, args=(settings.redis, settings.redis_prefix, claims, until - time.time() - 1)
-    )
-    writer.start()
-    cpu = web.cpu_times()
-    begin = time.time()
+    writing = (settings.redis, settings.redis_prefix, claims, until - time.time() - 1)
+    others.append(multiprocessing.Process(target=write, args=writing))
+    others[-1].start()
+    cpu, begin = web.cpu_times(), time.time()
     pages = ask_pages(running.url, until - 1)
     used = web.cpu_times()
     share = (used.user + used.system - cpu.user - cpu.system) / (time.time() - begin)
     lags = results.get()
-    crowd_process.join()
-    writer.join()
-    print(line(f"token to viewer, {len(crowd)} viewers, {len(claims)} jobs x {TOKENS_PER_S}/s", lags))
+    for process in others:
+        process.join()
+        if process.exitcode:
+            raise SystemExit("one of the processes that watch or write has failed")
+    print(line(f"token to viewer, {len(audience)} viewers, {len(claims)} jobs x {TOKENS_PER_S}/s", lags))
     print(line("page document meanwhile", pages))
     print(f"web meanwhile: {share:.2f} of a core, {web.memory_info().rss / 1e6:.0f} MB resident")
 

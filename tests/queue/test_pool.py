@@ -1,4 +1,4 @@
-"""Which models stay resident, without the weights: engines are stood in for by objects that only know they were closed."""
+"""Which models stay resident, with objects in place of engines that only know whether they were closed."""
 
 from __future__ import annotations
 
