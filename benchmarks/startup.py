@@ -59,7 +59,7 @@ def _once(model_home: Path, look_at_memory: bool = False) -> float:
 
 def _page(settings: Settings) -> bool:
     try:
-        return b"<title>" in urllib.request.urlopen(f"http://127.0.0.1:{settings.port}/", timeout=5).read()
+        return b"gradio_config" in urllib.request.urlopen(f"http://127.0.0.1:{settings.port}/", timeout=5).read()
     except OSError:
         return False
 

@@ -104,3 +104,16 @@ def test_the_bar_counts_ones_own_jobs_and_shows_the_memory(workbench: Workbench)
     bar = runs_view.render_bar(workbench)
     assert "1 running, 1 queued" in bar
     assert "4.80 of 16.0 GB" in bar
+
+
+def test_a_job_of_any_kind_is_shown_in_every_state(workbench: Workbench) -> None:
+    job_id = workbench.submit("long", {"text": "a"}).id
+    assert "queued" in rendered(workbench, job_id)["chip"]
+    workbench.store.claim("batch", "w", 60)
+    assert "running" in rendered(workbench, job_id)["chip"]
+    kept = Kept([Measurement(name="steps", value=3, unit="steps")])
+    workbench.store.finish(job_id, 1, State.SUCCEEDED, {"text": "a", "steps": 3, "pid": 1}, kept)
+    fragments = rendered(workbench, job_id)
+    assert "succeeded" in fragments["title"]
+    assert "workbench submit long" in fragments["made"]
+    assert "long" in runs_view.render_row(workbench.show(job_id)).lower()

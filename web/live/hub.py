@@ -23,7 +23,7 @@ from web.live.feed import Feed
 from web.live.reader import Entry, Reader
 
 TICK_S = 0.05  # a viewer gets at most one batch of messages in this time
-TICK_PER_VIEWER_S = 0.0001  # a thousand viewers get theirs every 0.1 s
+TICK_PER_VIEWER_S = 0.00005  # more than a thousand viewers get theirs less often
 SLICE = 50
 READ_THREADS = 2  # more only take turns at the interpreter, and keep the loop from its own
 READ_AGAIN_S = 0.03
