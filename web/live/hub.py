@@ -177,9 +177,8 @@ class Hub:
         finally:
             channel.is_loading = False
             self._news.set()
-        await self._wake(
-            channel
-        )  # at once: rows change seldom, and whoever waits for the end should not wait for a tick
+        # at once: rows change seldom, and whoever waits for the end should not wait for a tick
+        await self._wake(channel)
 
     async def _read_job(self, feed: Feed) -> None:
         who_may = {viewer.may_change for viewer in feed.viewers}
