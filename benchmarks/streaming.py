@@ -3,8 +3,8 @@
     python -m benchmarks.streaming --viewers 1000 --jobs 100 --seconds 20
 
 Each of `jobs` writers makes 10 tokens a second through the same publisher as a worker; all `viewers` follow the first
-job over WebSockets, and one viewer follows each of the others; 20 more, spread over the jobs, measure. A token carries the time at which it was made. Page
-requests go on meanwhile. Writers, viewers and the page share this machine.
+job over WebSockets, one more follows each of the others, and 20, spread over the jobs, measure. A token carries the
+time at which it was made. Page requests go on meanwhile. Writers, viewers and the page share this machine.
 """
 
 from __future__ import annotations
