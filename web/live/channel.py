@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -49,7 +50,7 @@ class Fragments:
         return {name: html for name, (changed, html) in self._held.items() if changed > version}
 
 
-class Channel:
+class Channel(ABC):
     """Something that is watched."""
 
     def __init__(self) -> None:
@@ -60,9 +61,9 @@ class Channel:
         self.read_at = float("-inf")
         self._encoded: dict[tuple[object, ...], str] = {}
 
+    @abstractmethod
     def news(self, viewer: Viewer) -> list[str]:
         """The messages that bring `viewer` up to date; it counts as having got them."""
-        raise NotImplementedError
 
     def changed(self) -> None:
         """There is something new: what was encoded no longer leads up to date."""
