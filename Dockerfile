@@ -32,7 +32,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM python:${PYTHON} AS runtime
 RUN useradd --uid 10001 --create-home workbench && install -d -o workbench -g workbench /data
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 WORKBENCH_HOME=/data
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 WORKBENCH_HOME=/data HF_HOME=/data/huggingface
 WORKDIR /home/workbench
 USER workbench
 VOLUME /data

@@ -1,7 +1,7 @@
 # Everything that is done with this repository. Nothing here needs root, Docker, Redis or a GPU.
 
 PYTHON ?= python3
-PYTEST ?= -n logical --maxprocesses=8
+PYTEST ?= -n logical --maxprocesses=8 --dist loadfile
 VENV := .venv
 PY := $(VENV)/bin/python
 # made anew whenever what is to be installed changes

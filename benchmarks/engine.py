@@ -31,7 +31,7 @@ class Bench:
     """The ways to measure, over one loaded model that never ends an answer early."""
 
     def __init__(self, loaded: LoadedModel, engine: Engine, n_new: int, sampled: bool) -> None:
-        from core.llm.loading import encode_chat
+        from core.llm.encode import encode_chat
         from core.values import Message
 
         self._loaded, self._engine, self._n_new, self._sampled = loaded, engine, n_new, sampled

@@ -67,7 +67,7 @@ def _page(settings: Settings) -> bool:
 def _print_memory(pid: int, settings: Settings) -> None:
     """Once the workers are there: their interactive side keeps the built-in model resident."""
     workbench = Workbench.open(settings)
-    eventually(lambda: any(info.resident for info in workbench.workers()))
+    eventually(lambda: any(not held.is_loading for held in workbench.holdings()))
     time.sleep(3)
     for child in psutil.Process(pid).children(recursive=True):
         print(f"{' '.join(child.cmdline())[-60:]:62} {child.memory_info().rss / 1e6:7.0f} MB")

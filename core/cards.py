@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,11 @@ class Card:
     total_bytes: int
     free_bytes: int
     uuid: str = ""
+
+    @property
+    def key(self) -> str:
+        """The same for every process that shares this memory, and for no other."""
+        return self.uuid or f"host {platform.node()}"[:100]
 
 
 def read_cards() -> list[Card]:
@@ -50,6 +56,24 @@ def gpus() -> list[Card]:
         return _visible([_gpu(pynvml, handle) for handle in handles])
     except pynvml.NVMLError:
         return []
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def used_by(pid: int, uuid: str) -> int:
+    """Bytes of a card that a process takes, as the driver counts them; 0 where it does not say (in some containers)."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return 0
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid if uuid.startswith("GPU-") else f"GPU-{uuid}")
+        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        return sum(int(one.usedGpuMemory or 0) for one in processes if one.pid == pid)
+    except pynvml.NVMLError:
+        return 0
     finally:
         pynvml.nvmlShutdown()
 
@@ -122,6 +146,7 @@ def _cached_bytes(stat: Path) -> int:
         return 0
 
 
+@cache
 def _processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -13,9 +13,13 @@ from collections.abc import Sequence
 import click
 
 from core import __version__
+from core.cli_data import DATA_COMMANDS
+from core.cli_diff import diff
 from core.cli_estimate import estimate
 from core.cli_jobs import JOB_COMMANDS
+from core.cli_models import MODEL_COMMANDS
 from core.cli_run import RUN_COMMANDS
+from core.cli_save import save
 from core.cli_submit import submit
 from core.errors import BadInput, IllegalMove, NotAllowed, NotFound, SetupError, WorkbenchError
 
@@ -41,7 +45,7 @@ def workbench() -> None:
     """Run, prompt and compare language models on the machines you have."""
 
 
-for command in (submit, *JOB_COMMANDS, estimate, *RUN_COMMANDS):
+for command in (submit, *JOB_COMMANDS, diff, save, *MODEL_COMMANDS, *DATA_COMMANDS, estimate, *RUN_COMMANDS):
     workbench.add_command(command)
 
 

@@ -26,7 +26,11 @@ OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bi
 @click.option("--train", type=click.Choice(["lora", "qlora", "full"]), help="Reckon a training in place of generating")
 @click.option("--rank", type=int, default=8, show_default=True, help="Rank of the adapter")
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="adamw_torch_fused", show_default=True)
-@click.option("--framework-bytes", type=click.IntRange(0), default=0, help="Measured share of context and libraries")
+@click.option(
+    "--framework-bytes",
+    type=click.IntRange(0),
+    help="Share of context and libraries; what a worker measured on this machine's card unless told",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, each part with its formula")
 def estimate(model: str, as_json: bool, **asked: Any) -> None:
     """Say what MODEL needs: a known name, a folder, a config.json or a GGUF file. Nothing is loaded."""
@@ -34,6 +38,7 @@ def estimate(model: str, as_json: bool, **asked: Any) -> None:
     from core.memory.cards import KNOWN_CARDS, here
     from core.memory.compare import on_cards
 
+    asked["framework_bytes"] = _framework() if asked["framework_bytes"] is None else asked["framework_bytes"]
     wanted = _estimate(_open(model), asked)
     found = on_cards(wanted, (*KNOWN_CARDS, *here(read_cards())))
     if as_json:
@@ -41,6 +46,16 @@ def estimate(model: str, as_json: bool, **asked: Any) -> None:
         click.echo(json.dumps(said, ensure_ascii=False))
     else:
         _show(model, wanted, found)
+
+
+def _framework() -> int:
+    """What was measured on this machine's card; a host's share says nothing of a card."""
+    from core.cards import read_card
+    from core.memory.framework import framework_bytes
+    from core.settings import read_settings
+
+    card = read_card()
+    return framework_bytes(read_settings().home, card.name) if card.memory_kind == "gpu" else 0
 
 
 def _open(name: str) -> Model:

@@ -1,4 +1,4 @@
-"""The commands on jobs that are there: list, show, cancel, retry, delete, name, note."""
+"""The commands on jobs that are there: list, show, cancel, pause, resume, retry, delete, name, note."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--kind", default="", help="Only this kind")
-@click.option("--state", default="", metavar="STATE", help="queued, running, succeeded, failed or cancelled")
+@click.option("--state", default="", metavar="STATE", help="queued, running, held, succeeded, failed or cancelled")
 @click.option("--owner", default="", help="Only of this owner")
 @click.option("--model", default="", help="Only with this model")
 @click.option("--words", default="", help="Only with all of these words in prompt, answer, name or note")
@@ -63,6 +63,26 @@ def cancel(job: str, as_json: bool) -> None:
     with client() as workbench:
         found = workbench.cancel(job)
         _say(found, "is asked to stop" if found.state == "running" else "is cancelled", as_json)
+
+
+@click.command()
+@job_argument
+@json_flag
+def pause(job: str, as_json: bool) -> None:
+    """Hold a job until it is resumed; a running one saves what it has and lets its card go."""
+    with client() as workbench:
+        found = workbench.pause(job)
+        _say(found, "is asked to pause" if found.state == "running" else "is held", as_json)
+
+
+@click.command()
+@job_argument
+@json_flag
+def resume(job: str, as_json: bool) -> None:
+    """Let a paused job go on from where it was."""
+    with client() as workbench:
+        found = workbench.resume(job)
+        _say(found, "goes on" if found.state == "running" else f"is {found.state}", as_json)
 
 
 @click.command()
@@ -119,4 +139,4 @@ def _say(job: Job, what: str, as_json: bool) -> None:
     print_json(job) if as_json else click.echo(f"Job {job.id} {what}.")
 
 
-JOB_COMMANDS = (jobs, show, cancel, retry, delete, name, note)
+JOB_COMMANDS = (jobs, show, cancel, pause, resume, retry, delete, name, note)

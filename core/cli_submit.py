@@ -99,6 +99,8 @@ def _submit(
 ) -> int:
     fields = _read(file) if file else {}
     fields |= {flag.removeprefix(PREFIX): value for flag, value in flags.items() if value not in (None, ())}
+    for note in kind.spec.understand(fields)[1]:
+        click.echo(note, err=True)
     with client() as workbench:
         from core.cli_wait import hand_over
 
@@ -119,7 +121,7 @@ def _read(file: IO[str]) -> dict[str, Any]:
 def _option(name: str, field: FieldInfo) -> click.Option:
     from core.spec import flag_of
 
-    flag, annotation = flag_of(name), _without_none(field.annotation)
+    flag, annotation = flag_of(name, field), _without_none(field.annotation)
     help_text = "; ".join([field.description or name, *_bounds(field), *_default(field)])
     if annotation is bool:
         return click.Option([f"{flag}/--no-{flag[2:]}", PREFIX + name], default=None, help=help_text)

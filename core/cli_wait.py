@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from core.cli_format import figure, plain, print_json
+from core.cli_printers import printer_of
 from core.errors import NoWorker
 from core.states import State
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from core.cli_printers import Printer
     from core.client import Workbench
     from core.values import Job
     from core.watch import Update
@@ -70,9 +72,12 @@ class _Screen:
         self._bar = _bar()
         self._task = self._bar.add_task("", total=None)
         self._last = ""
+        self._job: Job | None = None
+        self._printer: Printer | None = None
 
     def follow(self, job: Job) -> Job:
         """Show a job until it ends."""
+        self._printer = printer_of(job.kind)
         with self._bar:
             for update in self._workbench.watch(job.id):
                 self._show(update)
@@ -84,7 +89,10 @@ class _Screen:
         if update.restarted:
             self._break_line()
             click.echo(f"The worker was lost. Attempt {update.job.attempt} begins anew.", err=True)
-        if update.text:
+        for line in self._printer.news(self._job, update.job) if self._printer else ():
+            self._bar.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        self._job = update.job
+        if update.text and not self._printer:  # else it is part of what the printer prints at the end
             self._bar.stop()  # the text is the progress now
             self._last = update.text
             click.echo(plain(update.text), nl=False)
@@ -100,11 +108,13 @@ class _Screen:
 
     def _words(self, job: Job) -> str:
         if job.state is State.QUEUED and (place := self._workbench.place(job.id)):
-            return f"waiting: {place.ahead} before it, {place.running} running"
+            return job.waiting_reason or f"waiting: {place.ahead} before it, {place.running} running"
         return job.progress.message if job.progress and job.progress.message else str(job.state)
 
     def _end(self, job: Job) -> None:
         self._break_line()
+        if self._printer and (said := self._printer.result(job)):
+            click.echo(said)
         for measured in job.measurements:
             click.echo(f"  {figure(measured)}", err=True)
         if job.error:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from core import stream
-from core.access import Who, check_changed, check_seen
+from core.abilities import Abilities, check_can_run
+from core.access import Who, check_changed, check_seen, may_see
+from core.data.uploads import Upload, Uploads
 from core.errors import BadInput, NotFound, NoWorker
 from core.ids import is_id
 from core.jobs import Kinds
+from core.jobs.kind import AnyKind
 from core.queue import make_app, send
 from core.settings import Settings
 from core.spec import Spec, parse_spec
 from core.states import State
 from core.store import Store
+from core.store.holdings import Holding
 from core.store.jobs import NewJob
+from core.store.models import FoundModel
 from core.store.queries import AttemptInfo, JobFilter, Place
 from core.store.workers import WorkerInfo
-from core.values import Event, Job, Visibility
+from core.values import ArtifactRef, Event, Job, Metric, Visibility
+from core.variant import Variant
 from core.watch import Tail, Update, follow
 
 
@@ -73,9 +81,16 @@ class Workbench:
 
         Raises:
             BadInput: the spec is not one of this kind, or what it asks is known to be impossible.
+            NotFound: it reads an artifact that is not there, or not to be seen.
         """
         chosen = self.kinds[kind]
-        parsed = parse_spec(chosen.spec, spec.model_dump(mode="json") if isinstance(spec, Spec) else spec)
+        fields, notes = chosen.spec.understand(spec.model_dump(mode="json") if isinstance(spec, Spec) else spec)
+        parsed = parse_spec(chosen.spec, fields)
+        variants = chosen.variants(parsed)
+        if variants:
+            check_can_run(variants, self.abilities(chosen.queue))
+        for artifact_id in chosen.artifacts(parsed):
+            self.artifact(artifact_id)
         chosen.check(parsed, self.settings.home)
         if parent:
             parent = self.show(parent).id
@@ -87,6 +102,9 @@ class Workbench:
             name=name or chosen.title(parsed),
             words=chosen.words(parsed),
             model=chosen.model(parsed),
+            load_key=_load_key(chosen, parsed, variants),
+            work_tokens=chosen.tokens(parsed),
+            notes=notes,
             visibility=visibility,
             priority=_bounded(priority),
             key=key,
@@ -129,12 +147,117 @@ class Workbench:
         """The workers that live."""
         return self.store.workers()
 
+    def abilities(self, queue: str = "") -> Sequence[Abilities]:
+        """What living workers can run, those that have said so; of one queue where it is named."""
+        workers = self.store.workers()
+        cards = {one.card for one in workers if not queue or one.queue == queue}
+        return [Abilities.model_validate(one.abilities) for one in workers if one.abilities and one.card in cards]
+
+    def models(self) -> Sequence[FoundModel]:
+        """The models that lie where a living worker can load them."""
+        return self.store.models()
+
+    def holdings(self) -> Sequence[Holding]:
+        """What living workers hold of their cards, the last used first."""
+        return self.store.holdings()
+
+    def unload(self, model: str) -> Sequence[Holding]:
+        """Let a resident model go as soon as no job uses it; those that are meant, by its name or key.
+
+        Raises:
+            NotFound: it is not in memory.
+        """
+        found = self._held(model)
+        self.store.pin(found, is_pinned=False)
+        self.store.request_release(found)
+        return found
+
+    def pin(self, model: str, *, is_pinned: bool = True) -> Sequence[Holding]:
+        """Keep a resident model when another needs the room, or no longer.
+
+        Raises:
+            NotFound: it is not in memory.
+        """
+        found = self._held(model)
+        self.store.pin(found, is_pinned)
+        return found
+
+    def _held(self, model: str) -> Sequence[Holding]:
+        found = [one for one in self.store.holdings() if model in (one.model, one.key)]
+        if not found:
+            raise NotFound(f"No model {model!r} is in memory.", "`workbench models` shows what is.")
+        return found
+
+    def artifact(self, artifact_id: str) -> tuple[Job, ArtifactRef]:
+        """An artifact with the job that made it.
+
+        Raises:
+            NotFound: there is none, or one may not see its job.
+        """
+        if is_id(artifact_id):
+            job_id, artifact = self.store.artifact(artifact_id)
+            job = self.store.job(job_id)
+            if may_see(self.who, job):
+                return job, artifact
+        raise NotFound(f"There is no artifact {artifact_id[:64]}.")
+
+    def files(self, artifact: ArtifactRef) -> Mapping[str, Path]:
+        """The files of an artifact by their names, as far as they lie on this machine; links are no files of it."""
+        return files_of(artifact_folder(self.settings.home, artifact.id))
+
+    def upload(self, source: Path | IO[bytes], name: str = "") -> Upload:
+        """Keep a file with rows; its id is what `data` of a job takes. The ending of `name` says what it is.
+
+        Raises:
+            BadInput: it cannot be read, is empty, or is too large.
+            DiskFull: the home has no room for it.
+        """
+        if not isinstance(source, Path):
+            return Uploads(self.settings.home).add(name, source)
+        try:
+            with source.open("rb") as file:
+                return Uploads(self.settings.home).add(name or source.name, file)
+        except OSError as error:
+            raise BadInput(f"{source} cannot be read: {error.strerror}.") from error
+
+    def uploads(self) -> Sequence[Upload]:
+        """The files with rows that were kept, newest first."""
+        return list(Uploads(self.settings.home).all())
+
+    def remove_upload(self, upload_id: str) -> Upload:
+        """Forget a file with rows.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        return Uploads(self.settings.home).remove(upload_id)
+
     def cancel(self, job: str) -> Job:
         """Cancel a queued job, or ask a running one to stop and keep what it has."""
         found = check_changed(self.who, self.show(job))
         self.store.cancel(found.id, self.who.name)
         self._ring(found.id)
         return self.store.job(found.id)
+
+    def pause(self, job: str) -> Job:
+        """Hold a job until it is resumed: a running one saves what it has first, and lets its card go."""
+        found = check_changed(self.who, self.show(job))
+        self.store.pause(found.id, self.who.name)
+        self._ring(found.id)
+        return self.store.job(found.id)
+
+    def resume(self, job: str) -> Job:
+        """Let a paused job go on."""
+        found = check_changed(self.who, self.show(job))
+        _, is_queued = self.store.resume(found.id, self.who.name)
+        if is_queued and self._app:
+            send(self._app, found.queue, found.id)
+        self._ring(found.id)
+        return self.store.job(found.id)
+
+    def metrics(self, job: str) -> Sequence[Metric]:
+        """What a training run logged, in the order of its steps."""
+        return self.store.metrics(self.show(job).id)
 
     def retry(self, job: str) -> Job:
         """Submit what a finished job was asked as a new job.
@@ -202,9 +325,33 @@ class Workbench:
             stream.ring(self._redis, self.keys, job_id)
 
 
+def _load_key(kind: AnyKind, spec: Spec, variants: Sequence[Variant]) -> str:
+    """The same for jobs that need the same memory; one that trains needs what its own Spec says."""
+    models = "; ".join(variant.load_key for variant in variants)
+    if kind.peak is None or not models:
+        return models
+    return f"{models} for {hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:12]}"
+
+
 def artifact_folder(home: Path, artifact_id: str) -> Path:
     """Where the files of an artifact lie."""
     return home / "artifacts" / artifact_id
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """The files below a folder by their names there. What is a link, or lies behind one, is left out."""
+    found: dict[str, Path] = {}
+    for parent, _, names in os.walk(folder) if not folder.is_symlink() else ():  # it follows no links below
+        for name in sorted(names):
+            path = Path(parent, name)
+            if path.is_file() and not path.is_symlink():
+                found[path.relative_to(folder).as_posix()] = path
+    return found
+
+
+def scratch_folder(home: Path, job_id: str) -> Path:
+    """Where a job keeps what only it needs, from attempt to attempt; it goes when the job has ended."""
+    return home / "scratch" / job_id
 
 
 def _bounded(priority: int) -> int:

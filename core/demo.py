@@ -27,6 +27,14 @@ from core.preflight import running_up
 from core.settings import read_settings
 
 PROMPT = "What is a job queue? Answer in two sentences."
+TEXT = """
+A queue is a promise that work will be done, and a record of who was promised what. When somebody hands over a job they
+need not wait until it is finished: they may close the door, go home, and read in the morning what became of it. What
+makes such a promise worth something is not speed. It is that the job is written down before anybody is told that it was
+taken, that whoever takes it says so, and that the next one takes it up where the last one fell. A machine that stops in
+the middle of the night then costs an hour and not a week, and nobody has to be called. The same holds for a kitchen, a
+court and a post office, which knew it long before there were machines that could forget.
+"""
 FIGURES = {"time_to_first_token_s", "tokens_per_s", "peak_bytes"}
 START_PATIENCE_S = 300.0  # a first start unpacks the model
 STOP_PATIENCE_S = 12.0
@@ -101,6 +109,24 @@ def generate_for_a_program(stage: Stage) -> None:
     print(f"{job['result']['text']!r}, {job['result']['completion_tokens']} tokens", flush=True)
 
 
+def compare(stage: Stage) -> None:
+    """Compare two precisions of it, on a text of a few lines."""
+    words = ("submit", "compare", "--variants", "fp32,nf4", "--prompt", PROMPT, "--max-new-tokens", "16")
+    quick = (
+        "--window",
+        "64",
+        "--eval-tokens",
+        "128",
+        "--context-lengths",
+        "128",
+        "--batch-sizes",
+        "1",
+        "--repeats",
+        "2",
+    )
+    stage.workbench(*words, *quick, "--eval-own", TEXT, "--wait")
+
+
 def look_at_the_page(stage: Stage) -> None:
     """Fetch the page once."""
     up = running_up(stage.home / "run")
@@ -128,6 +154,7 @@ STEPS: tuple[Callable[[Stage], None], ...] = (
     examine,
     generate,
     generate_for_a_program,
+    compare,
     look_at_the_page,
     stop,
 )

@@ -12,11 +12,19 @@
     │   ├── ModelNotFound
     │   ├── ModelBroken
     │   ├── BadConfig       a config.json that describes no model that could exist
-    │   └── NotACausalModel
+    │   ├── NotACausalModel
+    │   ├── PickledWeights  only in a format that can run code: it must be converted
+    │   ├── NotDownloaded   on the Hub perhaps, but not on this machine
+    │   ├── HubRefused      gated, private, or too many requests
+    │   ├── HubAway         no network, or the Hub does not answer
+    │   ├── AdapterMismatch
+    │   ├── MergeCheckFailed
+    │   └── NotANumber      it computes NaN or infinity where probabilities should be
     ├── OutOfMemory
     ├── WorkerLost          the process that ran the job died
     └── SetupError          the installation, its services or its machine
         ├── NoWorker
+        ├── DiskFull
         └── Unavailable     a database or broker that does not answer
 
 Anything else that is raised is a bug and keeps its traceback on the Attempt.
@@ -108,6 +116,48 @@ class NotACausalModel(ModelError):
     code = "not_a_causal_model"
 
 
+class PickledWeights(ModelBroken):
+    """The weights are there only in a format that can run code when it is read."""
+
+    code = "pickled_weights"
+
+
+class NotDownloaded(ModelNotFound):
+    """The name is one of the Hub, and the model is not on this machine."""
+
+    code = "not_downloaded"
+
+
+class HubRefused(ModelError):
+    """The Hub does not give it: gated, private, or too many requests."""
+
+    code = "hub_refused"
+
+
+class HubAway(ModelError):
+    """The Hub cannot be reached."""
+
+    code = "hub_away"
+
+
+class AdapterMismatch(ModelError, ValueError):
+    """The adapter was trained on another base model, or it is none."""
+
+    code = "adapter_mismatch"
+
+
+class MergeCheckFailed(ModelError):
+    """A merged model is not what base + adapter were, by the rule of its check."""
+
+    code = "merge_check"
+
+
+class NotANumber(ModelError, ArithmeticError):
+    """The model computes NaN or infinity where probabilities should be."""
+
+    code = "nan_logits"
+
+
 class OutOfMemory(WorkbenchError, MemoryError):
     """The device had less memory than the work needed."""
 
@@ -130,6 +180,12 @@ class NoWorker(SetupError):
     """No living worker takes jobs of that kind."""
 
     code = "no_worker"
+
+
+class DiskFull(SetupError):
+    """The disk has no room for what is to be written."""
+
+    code = "disk_full"
 
 
 class Unavailable(SetupError):

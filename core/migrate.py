@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from core.errors import SetupError, Unavailable
 
+PATIENCE_S = 15.0
 LOCK_NUMBER = 7_860_001  # any number that nobody else uses for a PostgreSQL advisory lock
 
 
@@ -31,6 +32,7 @@ def migrate(url: str) -> bool:
         SetupError: the database was made by a newer version of this program.
     """
     with _one_at_a_time(url), migration_connection(url) as connection:
+        _write_ahead(connection)
         current = _current(connection)
         if current == head():
             return False
@@ -135,6 +137,26 @@ def _one_at_a_time(url: str) -> Iterator[None]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _write_ahead(connection: Connection) -> None:
+    """Turn SQLite's write-ahead log on: it stays on in the file, and is turned on here because nobody waits for it.
+
+    Whoever changes the mode while another reads, or changes it too, fails at once, whatever the busy time-out.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            connection.commit()
+            return
+        except OperationalError as error:
+            connection.rollback()
+            if "locked" not in str(error.orig) or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def _copy_sqlite(connection: Connection, url: str, revision: str) -> None:

@@ -83,12 +83,16 @@ class JobRow(Base):
     worker: Mapped[str | None]
     lease_until: Mapped[float | None]
     cancel_requested_at: Mapped[float | None]
+    pause_requested_at: Mapped[float | None]
     progress: Mapped[dict[str, Any] | None]
     result: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
+    load_key: Mapped[str] = mapped_column(Text, default="")
+    work_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    waiting_reason: Mapped[str] = mapped_column(Text, default="")
 
     __table_args__ = (
         UniqueConstraint("owner", "key"),
@@ -150,11 +154,25 @@ class MeasurementRow(Base):
     unit: Mapped[str]
     n: Mapped[int]
     spread: Mapped[float | None]
+    predicted: Mapped[float | None]
 
     __table_args__ = (
         ForeignKeyConstraint(["job_id", "attempt"], ["attempts.job_id", "attempts.attempt"], ondelete="CASCADE"),
         Index(None, "job_id"),
     )
+
+
+class MetricRow(Base):
+    """The values that a training run logged at one step, of one sort: training, evaluation, or the machine."""
+
+    __tablename__ = "metrics"
+
+    job_id: Mapped[str] = mapped_column(Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    sort: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    attempt: Mapped[int]
+    at: Mapped[float]
+    body: Mapped[dict[str, Any]]
 
 
 class SampleRow(Base):
@@ -201,6 +219,44 @@ class WorkerRow(Base):
     memory_total: Mapped[float]
     memory_free: Mapped[float]
     slots: Mapped[int]
-    resident: Mapped[str] = mapped_column(Text, default="")
     started_at: Mapped[float]
     lease_until: Mapped[float]
+    card: Mapped[str] = mapped_column(default="")
+    place: Mapped[str] = mapped_column(default="")
+    abilities: Mapped[dict[str, Any] | None]
+
+
+class HoldingRow(Base):
+    """Memory of a card that one process holds: a resident model, one that loads, or a job in a process of its own.
+
+    The process writes all of it but the last two columns, which are wishes of others.
+    """
+
+    __tablename__ = "holdings"
+
+    worker: Mapped[str] = mapped_column(ForeignKey("workers.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(800), primary_key=True)
+    card: Mapped[str] = mapped_column(index=True)
+    model: Mapped[str] = mapped_column(String(500))
+    revision: Mapped[str | None] = mapped_column(String(200))
+    precision: Mapped[str]
+    attention: Mapped[str]
+    n_bytes: Mapped[int] = mapped_column(BigInteger)
+    work_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    is_loading: Mapped[bool]
+    users: Mapped[list[Any]] = mapped_column(Json)
+    used_at: Mapped[float]
+    is_pinned: Mapped[bool] = mapped_column(default=False)
+    is_release_requested: Mapped[bool] = mapped_column(default=False)
+
+
+class ModelRow(Base):
+    """A model that lies where a worker can load it. `place` is a home on a host, which several workers may share."""
+
+    __tablename__ = "models"
+
+    place: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(500), primary_key=True)
+    revision: Mapped[str] = mapped_column(String(200), primary_key=True, default="")
+    body: Mapped[dict[str, Any]]
+    reported_at: Mapped[float]

@@ -11,30 +11,30 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
 from core.catalog import resolve
-from core.errors import ContextExceeded, ModelNotFound
+from core.errors import ContextExceeded
 from core.values import Message
+from core.variant import Variant
 
 
-def check_prompt(model: str, home: Path, turns: Sequence[Message], prompt: str) -> None:
+def check_prompt(variant: Variant, home: Path, turns: Sequence[Message], prompt: str) -> None:
     """Refuse a prompt that leaves no room for an answer.
 
     Raises:
         ContextExceeded: with how long it is and how long it may be.
     """
     try:
-        folder = resolve(model, home).folder
+        folder = resolve(variant.model, home, variant.revision).folder
         context_length = _json(folder / "config.json").get("max_position_embeddings")
         text = _rendered(folder, turns) if turns else prompt
         n_tokens = len(_tokenizer(folder / "tokenizer.json").encode(text, add_special_tokens=not turns).ids)
-    except (OSError, ValueError, TemplateError, ModelNotFound):
-        return  # the files are elsewhere or odd: the worker, which loads them, says what is wrong
-    if context_length:
-        check_context(n_tokens, int(context_length))
+    except Exception:  # the files are elsewhere, or a stranger's: the worker, which loads them, says what is wrong
+        return
+    if isinstance(context_length, int) and context_length > 0:
+        check_context(n_tokens, context_length)
 
 
 def check_context(n_tokens: int, context_length: int) -> None:

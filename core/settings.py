@@ -41,6 +41,15 @@ class Settings(BaseSettings):
     user: str = Field(default="me", pattern=r"^[\w.@-]{1,64}$", description="Who owns what is submitted here")
     slots: int = Field(default=32, ge=1, le=512, description="Interactive jobs that one worker runs at once")
     preload: bool = Field(default=True, description="Load the built-in model when a worker starts")
+    memory_bytes: int = Field(
+        default=0, ge=0, description="Bytes of its device that a worker may use for models and jobs; 0: all of it"
+    )
+    resident_first_s: float = Field(
+        default=20,
+        ge=0,
+        le=3600,
+        description="Seconds that a job for another model waits at most while jobs for the resident one go first",
+    )
     lease_s: float = Field(
         default=30, ge=1, le=3600, description="Seconds without a sign of life after which a worker is lost"
     )
@@ -55,6 +64,10 @@ class Settings(BaseSettings):
     )
     extra_kinds: str = Field(
         default="", description="Modules, comma-separated, that hold further kinds of job (for tests and extensions)"
+    )
+    trusted_code: str = Field(
+        default="",
+        description="Hub models whose own code may run, comma-separated, each pinned: `organisation/name@COMMIT`",
     )
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="How much the logs say")
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from core.errors import BadInput
@@ -16,10 +17,16 @@ from core.errors import BadInput
 class Spec(BaseModel):
     """The validated input of a job. Subclasses add fields: name, default, bounds and help live there alone.
 
-    A field's `json_schema_extra` may hold `{"advanced": True}` (folded away on the page).
+    A field's `json_schema_extra` may hold `{"advanced": True}` (folded away on the page) and `{"flag": "prompt"}` (the
+    name of its flag, where many are given one by one).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def understand(cls, fields: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The fields in today's spelling, and a sentence for each that had another."""
+        return dict(fields), ()
 
 
 AnySpec = TypeVar("AnySpec", bound=Spec)
@@ -32,7 +39,7 @@ def parse_spec(kind: type[AnySpec], fields: Mapping[str, Any]) -> AnySpec:
         BadInput: a field is unknown, of a wrong type or out of bounds; the sentence names it and its range.
     """
     try:
-        return kind.model_validate_json(json.dumps(dict(fields)))
+        return kind.model_validate_json(json.dumps(kind.understand(fields)[0]))
     except ValidationError as error:
         raise BadInput(" ".join(_sentence(detail) for detail in error.errors())) from error
     except (TypeError, ValueError) as error:
@@ -47,7 +54,8 @@ def _sentence(detail: ErrorDetails) -> str:
         case "missing":
             return f"{field} is missing."
         case "value_error":
-            return str(detail["ctx"]["error"])
+            error = detail["ctx"]["error"]
+            return f"{error} {getattr(error, 'hint', '')}".strip()
         case _:
             return f"{field}: {detail['msg'][0].lower()}{detail['msg'][1:]}, not {_short(detail['input'])}."
 
@@ -62,13 +70,15 @@ def as_command(kind: str, spec: Spec) -> str:
     words = ["workbench", "submit", kind]
     for name, value in spec.model_dump(mode="json", exclude_defaults=True).items():
         for each in _flag_values(value):
-            words += [flag_of(name), each]
+            words += [flag_of(name, type(spec).model_fields[name]), each]
     return shlex.join([*words, "--wait"])
 
 
-def flag_of(field: str) -> str:
-    """The command-line flag of a Spec field."""
-    return "--" + field.replace("_", "-")
+def flag_of(name: str, field: FieldInfo) -> str:
+    """The command-line flag of a Spec field: its name, unless the field names another."""
+    extra = field.json_schema_extra
+    named = extra.get("flag") if isinstance(extra, dict) else None
+    return "--" + str(named or name).replace("_", "-")
 
 
 def _flag_values(value: Any) -> list[str]:

@@ -24,13 +24,17 @@ class Message(Value):
 
 
 class Measurement(Value):
-    """A measured quantity with its unit, over `n` repeats; `spread` is their standard deviation."""
+    """A measured quantity with its unit, over `n` repeats; `spread` is their standard deviation.
+
+    `predicted` is what was said before, where something was.
+    """
 
     name: str
     value: float
     unit: str
     n: int = 1
     spread: float | None = None
+    predicted: float | None = None
 
 
 class MadeBy(Value):
@@ -54,6 +58,15 @@ class Sample(Value):
     made_by: MadeBy
 
 
+class Metric(Value):
+    """What a training run logged after `step` steps, at Unix seconds `at`; `sort` is train, eval or machine."""
+
+    step: int
+    values: dict[str, float]
+    sort: Literal["train", "eval", "machine"] = "train"
+    at: float = 0.0
+
+
 class Progress(Value):
     """How far a job is. `total` is None when nobody knows."""
 
@@ -75,6 +88,10 @@ class ArtifactKind(StrEnum):
     """What an artifact is."""
 
     REPORT = "report"
+    MODEL = "model"
+    ADAPTER = "adapter"
+    CHECKPOINT = "checkpoint"
+    DATASET = "dataset"
 
 
 class ArtifactRef(Value):
@@ -121,6 +138,7 @@ class Job(Value):
     retry_of: str | None
     attempt: int
     is_cancel_requested: bool
+    is_pause_requested: bool = False
     progress: Progress | None
     result: dict[str, Any] | None
     error: Trouble | None
@@ -128,6 +146,50 @@ class Job(Value):
     started_at: float | None
     finished_at: float | None
     worker: str | None
+    waiting_reason: str = ""
     measurements: tuple[Measurement, ...] = ()
     samples: tuple[Sample, ...] = ()
     artifacts: tuple[ArtifactRef, ...] = ()
+
+
+class Role(StrEnum):
+    """What a model can be used for."""
+
+    CAUSAL = "causal"
+    CLASSIFIER = "sequence_classifier"
+    ADAPTER = "adapter"
+    OTHER = "other"
+
+
+class Origin(StrEnum):
+    """Where a model's files came from."""
+
+    BUILTIN = "builtin"
+    HUB = "hub"
+    FOLDER = "folder"
+    GGUF = "gguf"
+    ARTIFACT = "artifact"
+
+
+class ModelInfo(Value):
+    """A model that lies on a worker's machine, as far as its files tell without being loaded.
+
+    `stored_as` is the dtype or the quantizer of its files; `problem` says in a sentence why it cannot be loaded, and
+    `way_out` names the kind of job that mends it.
+    """
+
+    name: str
+    revision: str | None = None
+    origin: Origin
+    role: Role
+    n_bytes: int
+    model_type: str = ""
+    architecture: str = ""
+    parameters: int | None = None
+    context_length: int | None = None
+    stored_as: str = ""
+    licence: str = ""
+    has_chat_template: bool = False
+    base: str = ""
+    problem: str = ""
+    way_out: str = ""

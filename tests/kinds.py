@@ -9,9 +9,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from core.jobs.kind import Context, Kind, Queue, Result
+from core.jobs.kind import AnyKind, Context, Kind, Queue, Result
 from core.spec import Spec
 from core.values import ArtifactKind, Measurement, Progress
+from core.variant import ModelSpec
 
 MODULE = "tests.kinds"
 
@@ -72,10 +73,24 @@ def _trouble(spec: WorkSpec, context: Context) -> None:
                 (folder / "report.txt").write_text("measured")
 
 
+class AloneResult(Result):
+    text: str
+    held_bytes: int
+
+
+def load_alone(spec: ModelSpec, context: Context) -> AloneResult:
+    """Load a model in a process of the job's own."""
+    resident = context.resident(spec.variant)
+    return AloneResult(text=resident.loaded.precision, held_bytes=resident.held_bytes)
+
+
 def _kind(name: str, queue: Queue) -> Kind[WorkSpec, WorkResult]:
     return Kind(
         name=name, queue=queue, spec=WorkSpec, result=WorkResult, run=work, title=lambda spec: spec.text or name
     )
 
 
-KINDS = (_kind("quick", Queue.INTERACTIVE), _kind("long", Queue.BATCH))
+ALONE = Kind(
+    name="alone", queue=Queue.BATCH, spec=ModelSpec, result=AloneResult, run=load_alone, title=lambda spec: spec.model
+)
+KINDS: tuple[AnyKind, ...] = (_kind("quick", Queue.INTERACTIVE), _kind("long", Queue.BATCH), ALONE)

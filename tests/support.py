@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,6 +61,17 @@ def running(settings: Settings, *arguments: str, log: Path | None = None) -> Ite
     finally:
         kill_tree(process)
         out.close()
+
+
+@contextmanager
+def served_page(settings: Settings) -> Iterator[str]:
+    """The address of a page that is served until the block ends, without a traceback in its log."""
+    log = settings.home / "web.log"
+    with running(settings, "-m", "web", log=log):
+        found = eventually(lambda: re.search(r"http://[\d.]+:\d+", log.read_text()))
+        assert found is not None
+        yield found[0]
+    assert "Traceback" not in log.read_text()
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:

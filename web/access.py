@@ -16,11 +16,14 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.access import Who
+from core.data.uploads import MOST_BYTES
 from core.settings import Settings
 
 MAX_BODY = 1_000_000
+LARGER_BODIES = {"/uploads": MOST_BYTES}  # of these paths; a file with rows goes straight to the disk
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-OUR_PATHS = ("/ui/", "/ws/", "/j/")
+OUR_PATHS = ("/ui/", "/ws/", "/j/", "/files/")
+OUR_EXACT = frozenset({"/ws/jobs", *LARGER_BODIES})
 # Gradio opens some forty routes (uploads, file and proxy access, queues of other sessions, run history, its own API
 # pages); these are the ones its pages need as they are used here. Everything else is shut.
 GRADIO_PATHS = ("/assets/", "/static/", "/gradio_api/run/")
@@ -85,13 +88,21 @@ class Doors:
             return 404, "There is nothing here."
         if not _is_from_here(scope, headers, host):
             return 403, "This request came from another site."
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BODY:
-            return 413, f"A request holds at most {MAX_BODY:,} bytes."
+        length, most = headers.get("content-length", "0"), _most(scope)
+        if not length.isdecimal() or int(length) > most:
+            return 413, _too_large(most)
         return None
 
     def _is_open(self, path: str) -> bool:
-        return path in self._paths or path == "/ws/jobs" or path.startswith((*OUR_PATHS, *GRADIO_PATHS))
+        return path in self._paths or path in OUR_EXACT or path.startswith((*OUR_PATHS, *GRADIO_PATHS))
+
+
+def _most(scope: Scope) -> int:
+    return LARGER_BODIES.get(scope["path"], MAX_BODY)
+
+
+def _too_large(most: int) -> str:
+    return f"A request holds at most {most:,} bytes."
 
 
 def _name_of(host: str) -> str:
@@ -126,6 +137,7 @@ class _Limited:
     def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         self._app, self._scope, self._receive, self._send = app, scope, receive, send
         self._n_bytes = 0
+        self._most = _most(scope)
         self._has_begun = False
 
     async def run(self) -> None:
@@ -136,11 +148,11 @@ class _Limited:
             if not self._is_too_large:  # else it only says that the rest of the body never came
                 raise
         if self._is_too_large and not self._has_begun:
-            await _refuse(self._scope, self._receive, self._send, 413, f"A request holds at most {MAX_BODY:,} bytes.")
+            await _refuse(self._scope, self._receive, self._send, 413, _too_large(self._most))
 
     @property
     def _is_too_large(self) -> bool:
-        return self._n_bytes > MAX_BODY
+        return self._n_bytes > self._most
 
     async def _counted(self) -> Message:
         message = await self._receive()

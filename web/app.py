@@ -16,15 +16,22 @@ from starlette.types import ASGIApp
 
 from core.client import Workbench
 from core.ids import is_id
-from web import assets
+from web import assets, files, uploads
 from web.access import Doors
 from web.head import Head
 from web.live import sockets
 from web.live.hub import Hub
+from web.pages.artifacts import Artifacts
+from web.pages.compare import Compare
+from web.pages.data import Data
 from web.pages.fit import Fit
-from web.pages.frame import PAGES
+from web.pages.frame import ASIDE, PAGES
+from web.pages.learn import Learn
+from web.pages.models import Models
 from web.pages.playground import Playground
 from web.pages.runs import Runs
+from web.pages.side_by_side import SideBySide
+from web.pages.train import Train
 from web.theme import theme
 
 THREADS = 64
@@ -32,7 +39,7 @@ THREADS = 64
 
 def build_app(client: Workbench) -> ASGIApp:
     """Everything that a browser can reach, behind its doors."""
-    hub, heads = Hub(client), {page.path: assets.head(page.scripts) for page in PAGES}
+    hub, heads = Hub(client), {page.path: assets.head(page.scripts) for page in (*PAGES, *ASIDE)}
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -45,6 +52,8 @@ def build_app(client: Workbench) -> ASGIApp:
     app.add_middleware(CORSMiddleware, allow_origins=[])  # else Gradio's own lets every origin in
     app.add_middleware(Head, pages=heads)
     app.include_router(sockets.router)
+    app.include_router(files.router(client))
+    app.include_router(uploads.router(client))
     app.mount("/ui", assets.Files(directory=assets.FOLDER))
     app.get("/healthz", response_class=PlainTextResponse)(_healthz)
     app.get("/j/{job_id}")(_short)
@@ -57,10 +66,24 @@ def _mount(app: FastAPI, client: Workbench) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(_private(kept))
     with gr.Blocks(title="LLM Workbench", analytics_enabled=False, delete_cache=(3600, 3600)) as pages:
         Playground(client, pages)
+    with pages.route("Compare", "/compare"):
+        Compare(client)
+    with pages.route("Fine-tune", "/train"):
+        Train(client)
     with pages.route("Runs", "/runs"):
         Runs(client)
+    with pages.route("Models", "/models"):
+        Models(client)
     with pages.route("Will it fit?", "/fit"):
         Fit(client)
+    with pages.route("What quantization does", "/learn"):
+        Learn(client)
+    with pages.route("Data", "/data"):
+        Data(client)
+    with pages.route("Artifact", "/artifacts"):
+        Artifacts(client)
+    with pages.route("Side by side", "/side-by-side"):
+        SideBySide(client)
     pages.max_threads = THREADS
     pages.queue(default_concurrency_limit=None, max_size=1_000, api_open=True)
     warnings.filterwarnings("ignore", message="SSR mode is not supported")  # said of every app with pages

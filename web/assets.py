@@ -11,12 +11,25 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 FOLDER = Path(__file__).parent / "ui"
-STYLES = ("workbench.css", "parts.css", "fit.css", "gradio.css")
+STYLES = (
+    "workbench.css",
+    "parts.css",
+    "models.css",
+    "fit.css",
+    "compare.css",
+    "learn.css",
+    "side.css",
+    "train.css",
+    "data.css",
+    "gradio.css",
+)
 # in this order: a later one uses the ones before it
 SCRIPTS = (
-    "vendor/marked.umd.js", "vendor/purify.min.js", "base.js", "markdown.js", "socket.js", "live.js", "talk.js",
-    "runs.js", "form.js",
+    "vendor/marked.umd.js", "vendor/purify.min.js", "base.js", "markdown.js", "socket.js", "charts.js",
+    "curves.js", "live.js",
+    "talk.js", "runs.js", "form.js",
 )  # fmt: skip
+ECHARTS = "vendor/echarts.min.js"
 
 
 def address(name: str) -> str:
@@ -31,7 +44,8 @@ def head(more: Collection[str] = ()) -> str:
     styles = "".join(f'<link rel="stylesheet" href="{address(name)}">' for name in STYLES)
     scripts = "".join(f'<script src="{address(name)}"></script>' for name in SCRIPTS)
     deferred = "".join(f'<script defer src="{address(name)}"></script>' for name in more)
-    return f'<meta name="color-scheme" content="light dark">{icon}{styles}{scripts}{deferred}'
+    charts = f'<meta name="wb-echarts" content="{address(ECHARTS)}">'  # fetched when a chart appears
+    return f'<meta name="color-scheme" content="light dark">{charts}{icon}{styles}{scripts}{deferred}'
 
 
 class Files(StaticFiles):

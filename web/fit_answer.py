@@ -22,6 +22,8 @@ class Answer:
     title: str
     wanted: Estimate
     cards: tuple[KnownCard, ...]
+    name: str = ""
+    """By which a worker has it; "" where none has."""
 
     @cached_property
     def in_each(self) -> dict[Precision, Estimate]:

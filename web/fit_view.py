@@ -28,6 +28,7 @@ def render_said(found: Answer) -> str:
     return fragment(
         "fit_said",
         headline=headline(found),
+        name=found.name,
         table=table,
         parameters=number(table.parameters),
         wanted=wanted,

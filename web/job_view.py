@@ -7,6 +7,7 @@ wants. The live text of a job is no fragment; it comes beside them, in pieces.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,17 @@ from core.client import Workbench
 from core.errors import WorkbenchError
 from core.spec import as_command, parse_spec
 from core.states import State
+from core.store import Store
 from core.store.queries import AttemptInfo, JobFilter, Place
-from core.values import Event, Job, MadeBy, Message, Visibility
-from web import words
+from core.values import ArtifactRef, Event, Job, MadeBy, Message, Visibility
+from web import compare_view, data_view, figures, merge_view, train_view, words
+from web.headlines import headline, next_step
+from web.mending import way_out
 from web.templates import fragment
+from web.train_curves import read_curves
+
+MOST_FILES = 40  # of one artifact; `workbench save` has them all
+MOST_COMMAND = 20_000  # characters; Linux takes an argument of 128 KiB
 
 
 @dataclass(frozen=True)
@@ -32,9 +40,12 @@ class Seen:
     has_worker: bool
     is_live: bool
     command: str
+    files: tuple[tuple[ArtifactRef, tuple[str, ...]], ...] = ()
+    """Each artifact with the names of those of its files that lie on this machine."""
+    curves: str = ""
 
 
-def look(client: Workbench, job_id: str, is_live: bool) -> Seen:
+def look(client: Workbench, job_id: str, is_live: bool, curves: Callable[[Store, Job], str] = read_curves) -> Seen:
     """Read a job for all its viewers; whether each may see it was asked when its socket opened.
 
     Raises:
@@ -52,34 +63,84 @@ def look(client: Workbench, job_id: str, is_live: bool) -> Seen:
         has_worker=not is_waiting or any(worker.queue == job.queue for worker in store.workers()),
         is_live=is_live,
         command=command_of(client, job),
+        files=tuple((artifact, tuple(client.files(artifact))) for artifact in job.artifacts),
+        curves=curves(store, job) if job.kind in train_view.TRAINING else "",
     )
 
 
 def command_of(client: Workbench, job: Job) -> str:
-    """The command line that submits the same; "" where this version no longer knows the kind or its fields."""
+    """The command line that submits the same; "" where there is none, or where it holds a text too long for a shell."""
     try:
-        return as_command(job.kind, parse_spec(client.kinds[job.kind].spec, job.spec))
-    except WorkbenchError:
+        command = as_command(job.kind, parse_spec(client.kinds[job.kind].spec, job.spec))
+    except WorkbenchError:  # this version no longer knows the kind or its fields
         return ""
+    return command if len(command) <= MOST_COMMAND else ""
 
 
 def render(seen: Seen, *, may_change: bool) -> dict[str, str]:
     """The fragments of a job."""
     job, chip = seen.job, words.chip(seen.job)
     return {
-        "title": fragment("title", job=job, chip=chip, seen=seen, may_change=may_change),
-        "chip": fragment("chip", job=job, chip=chip, may_change=may_change),
-        "now": "" if job.state.is_finished else fragment("now", job=job, sentence=now_sentence(seen), seen=seen),
-        "conversation": fragment("conversation", job=job, turns=turns_of(job)),
-        "figures": fragment("figures", job=job, words=words, tokens=tokens_of(job)),
-        "made": fragment(
-            "made", job=job, words=words, made_by=made_by(job), command=seen.command, as_json=as_json(job)
+        "title": fragment(
+            "title", job=job, chip=chip, seen=seen, may_change=may_change, words=words, can_pause=can_pause(job)
         ),
-        "trouble": fragment("trouble", job=job, traceback=traceback_of(seen)) if job.error else "",
+        "chip": fragment("chip", job=job, chip=chip, may_change=may_change),
+        "brief": fragment("brief", job=job, chip=chip, may_change=may_change, words=words),
+        "now": ""
+        if job.state.is_finished
+        else fragment(
+            "now",
+            job=job,
+            progress=words.under_way(job),
+            sentence=now_sentence(seen),
+            seen=seen,
+            steps=train_view.progress_line(job),
+        ),
+        "conversation": fragment("conversation", job=job, turns=turns_of(job)),
+        "result": _result(seen),
+        "files": fragment("files", files=seen.files, most=MOST_FILES),
+        "figures": fragment("figures", job=job, words=words, figures=figures, tokens=tokens_of(job)),
+        "made": fragment(
+            "made",
+            job=job,
+            words=words,
+            made_by=made_by(job),
+            command=seen.command,
+            as_json=as_json(job),
+            code=(job.result or {}).get("code", ""),
+        ),
+        "trouble": fragment("trouble", job=job, way=way_out(job), traceback=traceback_of(seen)) if job.error else "",
         "happened": fragment("happened", events=seen.events, happened=words.happened),
         "about": fragment("about", job=job, may_change=may_change),
         "state": job.state.value,
-    }
+    } | _further(seen)
+
+
+def _further(seen: Seen) -> dict[str, str]:
+    """What only jobs of its kind have."""
+    if seen.job.kind == compare_view.KIND:
+        return compare_view.render_parts(seen.job)
+    if seen.job.kind in train_view.TRAINING:
+        return train_view.render_parts(seen.job) | {"curves": seen.curves}
+    parts = {data_view.KIND: data_view.render_parts, merge_view.KIND: merge_view.render_parts}
+    return parts[seen.job.kind](seen.job) if seen.job.kind in parts else {}
+
+
+def _result(seen: Seen) -> str:
+    job = seen.job
+    if job.kind == compare_view.KIND:
+        said = compare_view.said(job)
+        return fragment("compare_said", job=job, said=said, files=seen.files) if job.result else ""
+    if job.kind == merge_view.KIND:
+        return merge_view.render_said(job)
+    if job.kind in train_view.TRAINING:
+        return fragment("train_said", **train_view.as_body(job))
+    return fragment("result", job=job, headline=headline(job), next=next_step(job))
+
+
+def can_pause(job: Job) -> bool:
+    """Whether it can be held and go on later: a training saves what it has."""
+    return job.kind in train_view.TRAINING and job.state in (State.RUNNING, State.QUEUED)
 
 
 def now_sentence(seen: Seen) -> str:
@@ -88,9 +149,16 @@ def now_sentence(seen: Seen) -> str:
     if job.state is State.RUNNING:
         if job.is_cancel_requested:
             return "Stopping: what is written so far is kept."
-        return job.progress.message if job.progress and job.progress.message else "Running."
+        if job.is_pause_requested:
+            return "Pausing: it saves what it has, and lets its card go."
+        progress = words.under_way(job)
+        return progress.message if progress and progress.message else "Running."
+    if job.state is State.HELD:
+        return "Paused: it holds no card. Resume puts it back into the queue, and it goes on where it was."
     if not seen.has_worker:
         return "Waiting for a worker: none is running. Start one with “workbench worker”."
+    if job.waiting_reason:
+        return f"Waits for memory: {job.waiting_reason}."
     ahead = seen.place.ahead if seen.place else 0
     before = {0: "Next in the queue", 1: "1 job before this one"}.get(ahead, f"{ahead:,} jobs before this one")
     return f"{before}; {seen.runs_now}." if seen.runs_now else f"{before}."

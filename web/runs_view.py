@@ -10,22 +10,25 @@ from core.store.queries import JobFilter
 from core.store.workers import WorkerInfo
 from core.values import Job
 from web import words
-from web.format import quantity, written
+from web.format import written
 from web.job_view import made_by, tokens_of
 from web.templates import fragment
+from web.train_view import result_of
 
 
 def render_row(job: Job) -> str:
     """The cells of a job."""
-    made = made_by(job)
+    made, trained = made_by(job), result_of(job)
+    pace = trained.tokens_per_s if trained else 0.0
     return fragment(
         "row",
         job=job,
+        words=words,
         chip=words.chip(job),
         below=below(job),
-        precision=made.precision if made else "",
-        speed=_figure(job, "tokens_per_s"),
-        peak=_figure(job, "peak_bytes"),
+        precision=made.precision if made else trained.base_dtype if trained else "",
+        speed=_figure(job, "tokens_per_s") or (written(pace, "tokens/s") if pace else ""),
+        peak=_figure(job, "peak_bytes") or _figure(job, "load_peak_bytes"),
     )
 
 
@@ -33,8 +36,11 @@ def below(job: Job) -> str:
     """The line under a job's name: how far it is, why it waits, or what went wrong."""
     if job.error:
         return job.error.message
-    if job.state is State.RUNNING and job.progress and job.progress.message:
-        return job.progress.message
+    if job.state is State.QUEUED and job.waiting_reason:
+        return f"waits for memory: {job.waiting_reason}"
+    progress = words.under_way(job)
+    if progress and progress.message:
+        return progress.message
     tokens = tokens_of(job)
     if job.state is State.CANCELLED and job.started_at:
         return f"stopped after {tokens[0]:,} tokens; the text is kept" if tokens else "stopped before it wrote anything"
@@ -56,14 +62,13 @@ def render_bar(client: Workbench) -> str:
     """One's own jobs that are under way, and the memory of the device that answers."""
     mine = client.who.name
     worker = _shown(client.workers())
-    total, total_unit = quantity(worker.memory_total, "bytes") if worker else ("", "")
+    held = {(one.card, one.key) for one in client.holdings() if not one.is_loading}
     return fragment(
         "bar",
         n_running=client.count(JobFilter(state=State.RUNNING, owner=mine)),
         n_queued=client.count(JobFilter(state=State.QUEUED, owner=mine)),
         worker=worker,
-        total=total,
-        total_unit=total_unit,
+        n_held=len(held),
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.states import State
-from core.values import Event, Job, Measurement
+from core.values import Event, Job, Measurement, Progress
+from web.figures import BESIDE, title_of, way_of
 from web.format import written
 
 
@@ -23,43 +24,46 @@ class Chip:
 CHIPS = {
     State.QUEUED: Chip("◌", "queued", ""),
     State.RUNNING: Chip("◐", "running", "live"),
+    State.HELD: Chip("‖", "paused", "warn"),
     State.SUCCEEDED: Chip("✓", "succeeded", "good"),
     State.FAILED: Chip("✕", "failed", "bad"),
     State.CANCELLED: Chip("■", "cancelled", ""),
 }
-FIGURES = {  # name → (title, how it was measured)
-    "time_to_first_token_s": ("First token", "From the request until the first token was chosen, on the worker"),
-    "tokens_per_s": ("Speed", "Tokens after the first one, over the time that they took"),
-    "peak_bytes": ("Peak memory", "The highest memory of the worker's process on its device while the job ran"),
-    "resident_bytes": ("Held by the model", "What the process holds on its device between requests"),
-    "cache_bytes": ("Its own cache", "Keys and values of this job's tokens"),
-    "shared_with": ("Decoded together with", "Other jobs that were decoded in the same process meanwhile"),
-}
-BESIDE = ("resident_bytes", "cache_bytes", "shared_with")  # said where one asks how the peak was measured
 
 
 def chip(job: Job) -> Chip:
-    """The state of a job, or that it has been asked to stop."""
+    """The state of a job, or that it has been asked to stop or to pause."""
     if job.state is State.RUNNING and job.is_cancel_requested:
         return Chip("◐", "stopping", "warn")
+    if job.state is State.RUNNING and job.is_pause_requested:
+        return Chip("◐", "pausing", "warn")
     return CHIPS[job.state]
 
 
-def figure_title(measurement: Measurement) -> str:
-    """What a measurement is called."""
-    known = FIGURES.get(measurement.name)
-    return known[0] if known else measurement.name.replace("_", " ").capitalize()
+def under_way(job: Job) -> Progress | None:
+    """How far a running job is; None once it writes, since what was loaded for it is in memory then."""
+    if job.state is State.HELD:
+        return job.progress
+    if job.state is not State.RUNNING or any(m.name == "time_to_first_token_s" for m in job.measurements):
+        return None
+    return job.progress
+
+
+def title(job: Job) -> str:
+    """A job's name where its kind stands beside it."""
+    rest = job.name.removeprefix(f"{job.kind} ")
+    return rest or job.name
 
 
 def figure_help(measurement: Measurement, job: Job) -> str:
     """How it was measured, how often, and with how many other jobs it was shared."""
-    known = FIGURES.get(measurement.name)
+    way = way_of(measurement, job)
     times = "measured once" if measurement.n == 1 else f"mean of {measurement.n:,}"
     spread = f", ± {measurement.spread:.3g}" if measurement.spread is not None else ""
     beside = "".join(
-        f"; {figure_title(m).lower()}: {written(m.value, m.unit)}" for m in job.measurements if m.name in BESIDE
+        f"; {title_of(m).lower()}: {written(m.value, m.unit)}" for m in job.measurements if m.name in BESIDE
     )
-    said = f"{known[1]}; {times}{spread}" if known else f"{times}{spread}".capitalize()
+    said = f"{way}; {times}{spread}" if way else f"{times}{spread}".capitalize()
     return said + (beside if measurement.name == "peak_bytes" else "")
 
 
@@ -83,11 +87,18 @@ def happened(event: Event) -> str:
     data: dict[str, Any] = event.data
     match event.kind:
         case "queued":
-            return f"queued by {data.get('owner', 'its owner')}"
+            notes = " ".join(str(note) for note in data.get("notes") or ())
+            return f"queued by {data.get('owner', 'its owner')}{f': {notes}' if notes else ''}"
         case "claimed":
             return f"attempt {event.attempt} began on {data.get('worker', 'a worker')}"
         case "cancel_requested":
             return f"{data.get('by', 'somebody')} asked it to stop"
+        case "pause_requested":
+            return f"{data.get('by', 'somebody')} asked it to pause"
+        case "held":
+            return f"paused by {data['by']}" if data.get("by") else "paused; what it has is kept"
+        case "resumed":
+            return f"{data.get('by', 'somebody')} let it go on"
         case "cancelled":
             return f"cancelled by {data['by']}" if data.get("by") else "stopped; what it had made is kept"
         case "given_back":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -11,25 +10,19 @@ import time
 
 from core.errors import SetupError, WorkbenchError
 from core.jobs.kind import Queue
+from core.libraries import prepare_libraries
 from core.settings import Settings, read_settings
 from core.tether import die_with_parent, tethered_env
 
 STOP_S = 7.5  # below the ten seconds in which everything must have stopped
 BACKOFF_S = (0.5, 1, 2, 5, 10, 30)
-LIBRARIES = {
-    # OpenMP's threads spin while they wait; beside any other busy process that cost nine tenths of the speed
-    "OMP_WAIT_POLICY": "passive",
-    "USE_HUB_KERNELS": "NO",  # code of strangers
-    "TQDM_DISABLE": "1",  # bars belong on terminals, not in logs
-}
 LOG = logging.getLogger("worker")
 
 
 def main(arguments: list[str]) -> int:
     """Run a worker, or one of its processes; 3 where it cannot start, with the reason on stderr."""
     die_with_parent()
-    for name, value in LIBRARIES.items():
-        os.environ.setdefault(name, value)
+    prepare_libraries()
     try:
         settings = read_settings()
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -7,18 +7,25 @@ import signal
 import sys
 import threading
 
+from core.cards import read_card
 from core.errors import WorkbenchError
 from core.jobs import Kinds
-from core.settings import read_settings
+from core.jobs.kind import Queue
+from core.libraries import prepare_libraries
+from core.settings import Settings, read_settings
 from core.store import Store
 from core.store.claims import Claim
 from core.stream import Keys
 from core.tether import die_with_parent
+from worker.appraisal import Appraiser
 from worker.context import RunContext
 from worker.execute import execute
 from worker.hold import Hold, StopReason
+from worker.models import Models
+from worker.place import Shelf, place_of
 from worker.pool import Pool
 from worker.publisher import Publisher
+from worker.surroundings import Surroundings
 
 LOG = logging.getLogger(__name__)
 
@@ -26,6 +33,7 @@ LOG = logging.getLogger(__name__)
 def main(job_id: str, attempt: int) -> int:
     """Run the job under the attempt that the parent claimed; the exit code is 0 whatever became of the job."""
     die_with_parent()
+    prepare_libraries()
     settings = read_settings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
     store = Store.open(settings.database)
@@ -33,11 +41,24 @@ def main(job_id: str, attempt: int) -> int:
     hold = Hold(Claim(job_id, attempt, job.kind, job.owner, job.spec))
     _listen(hold, store)
     publisher = Publisher(settings.redis, Keys(settings.redis_prefix))
-    execute(
-        hold, Kinds(settings.extra_kinds), RunContext(hold, store, publisher, Pool(settings.home), settings.home), store
-    )
+    around = _around(settings, store)
+    context = RunContext(hold, store, publisher, _models(settings, store, around), settings, around.machine)
+    execute(hold, Kinds(settings.extra_kinds), context, store)
     publisher.close()
     return 0
+
+
+def _around(settings: Settings, store: Store) -> Surroundings:
+    around = Surroundings(store, "", Queue.BATCH, read_card(), place_of(settings.home), settings.memory_bytes)
+    around.meet()
+    return around
+
+
+def _models(settings: Settings, store: Store, around: Surroundings) -> Models:
+    """What the parent admitted is loaded here without asking again."""
+    card = read_card()
+    appraiser = Appraiser(settings, card.memory_kind, lambda: around.abilities)
+    return Models(appraiser, Pool(settings.home, "", card.key), Shelf(store, settings.home).report)
 
 
 def _listen(hold: Hold, store: Store) -> None:

@@ -15,7 +15,7 @@ from core.states import State
 from core.store import Store
 from core.values import Trouble
 from worker.context import RunContext
-from worker.hold import Hold, StopReason
+from worker.hold import Hold, Stopped, StopReason
 
 LOG = logging.getLogger(__name__)
 PATIENCE_S = 60.0
@@ -32,6 +32,8 @@ def execute(hold: Hold, kinds: Kinds, context: RunContext, store: Store) -> None
         result = kind.run(parse_spec(kind.spec, hold.claim.spec), context)
     except Fenced as fenced:
         LOG.warning("%s", fenced)
+    except Stopped:
+        _end(hold, context, store, None)
     except Exception as error:  # this is the edge: what a job raised ends the job, never the worker
         trouble = _trouble(hold, error)
         kept, trace = context.take_kept(), traceback.format_exc()
@@ -43,15 +45,17 @@ def execute(hold: Hold, kinds: Kinds, context: RunContext, store: Store) -> None
         context.close()
 
 
-def _end(hold: Hold, context: RunContext, store: Store, result: Result) -> None:
-    kept, body = context.take_kept(), result.model_dump(mode="json")
-    words = str(body.get("text", ""))
+def _end(hold: Hold, context: RunContext, store: Store, result: Result | None) -> None:
+    if hold.is_whole and result is not None and hold.reason in (StopReason.PAUSE, StopReason.DRAIN):
+        hold.reason = None
+    kept, body = context.take_kept(), result.model_dump(mode="json") if result else None
+    words = str(body.get("text", "")) if body else ""
     match hold.reason:
         case None:
             _insist(lambda: store.finish(*hold.key, State.SUCCEEDED, body, kept, words))
         case StopReason.CANCEL:
             _insist(lambda: store.finish(*hold.key, State.CANCELLED, body, kept, words))
-        case StopReason.DRAIN:
+        case StopReason.PAUSE | StopReason.DRAIN:
             _insist(lambda: store.give_back(*hold.key, "the worker stopped"))
         case StopReason.LOST:
             LOG.warning("job %s, attempt %s: declared lost; what it made is dropped", *hold.key)

@@ -13,8 +13,13 @@ class StopReason(StrEnum):
     """Why a run is asked to end."""
 
     CANCEL = "cancel"  # its owner wants no more of it: what it has is kept
+    PAUSE = "pause"  # its owner holds it: it saves what it has and waits in the queue
     DRAIN = "drain"  # the worker stops: the job goes back into its queue
     LOST = "lost"  # somebody else owns the job now: nothing may be written
+
+
+class Stopped(BaseException):
+    """The run was asked to end where it had nothing to give back yet. No library may catch it by `except Exception`."""
 
 
 class Hold:
@@ -23,6 +28,8 @@ class Hold:
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.reason: StopReason | None = None
+        self.is_whole = False
+        """Whether the run has done all that was asked: its result stands, though it was asked to pause meanwhile."""
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._asked = threading.Event()

@@ -5,19 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from core.errors import WorkbenchError
 from core.settings import Settings
 from core.store import Store
 from core.store.claims import Claim
+from core.store.holdings import Holding
 from core.store.workers import WorkerInfo
 from worker.hold import Hold, StopReason
+from worker.pool import Pool
+from worker.surroundings import Surroundings
 from worker.sweep import Sweep
 
 LOG = logging.getLogger(__name__)
 PULSE_S = 0.25
+TELL_S = 1.0
 
 
 class Keeper:
@@ -26,16 +30,30 @@ class Keeper:
     Args:
         info: reads afresh what this worker is and has.
         sweep: looks for what was lost, here and elsewhere.
+        pool: what this process holds of its card, which others are told of.
+        around: what others hold and wish.
     """
 
-    def __init__(self, settings: Settings, store: Store, info: Callable[[], WorkerInfo], sweep: Sweep) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        info: Callable[[], WorkerInfo],
+        sweep: Sweep,
+        pool: Pool,
+        around: Surroundings,
+    ) -> None:
         self._settings = settings
         self._store = store
         self._info = info
         self._sweep = sweep
+        self._pool = pool
+        self._around = around
+        self._told: tuple[Holding, ...] | None = None
+        self._telling = threading.Lock()  # a job that has loaded a model tells of it too
         self._holds: dict[str, Hold] = {}
         self._drain_at: float | None = None
-        self._due = {"renew": 0.0, "sweep": 0.0}
+        self._due = {"renew": 0.0, "sweep": 0.0, "tell": 0.0}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
 
@@ -66,7 +84,7 @@ class Keeper:
         self._stopping.set()
         self._thread.join(timeout=2)
         try:
-            self._store.retire_worker(self._info().id)
+            self._store.retire_worker(self._around.worker)
         except WorkbenchError as error:
             LOG.warning("%s", error)
 
@@ -83,17 +101,30 @@ class Keeper:
 
     def _tick(self) -> None:
         holds = list(self._holds.values())
+        if self._drain_at is not None and time.monotonic() >= self._drain_at:
+            for hold in holds:  # first: the database may be away
+                hold.stop(StopReason.DRAIN)
         if holds:
             self._hear(holds)
-        if self._drain_at is not None and time.monotonic() >= self._drain_at:
-            for hold in holds:
-                hold.stop(StopReason.DRAIN)
         if self._is_due("renew", self._settings.lease_s / 3):
             self._store.report_worker(self._info(), self._settings.lease_s)
+            self._around.meet()
+            self._told = None  # its row, and with it what it held, may have been swept away meanwhile
             if holds:
                 self._store.renew([hold.key for hold in holds], self._settings.lease_s)
+        self.tell()
+        self._pool.apply(self._around.look())
         if self._is_due("sweep", self._settings.sweep_s):
             self._sweep.run()
+
+    def tell(self) -> None:
+        """Say what is held: at once where something came or went, else once a second."""
+        with self._telling:
+            held = self._pool.holdings()
+            is_news = self._told is None or _keys(held) != _keys(self._told)
+            if is_news or (held != self._told and self._is_due("tell", TELL_S)):
+                self._store.report_holdings(self._around.worker, held, self._pool.take_gone())
+                self._told = held
 
     def _hear(self, holds: list[Hold]) -> None:
         pulses = self._store.pulse(hold.key for hold in holds)
@@ -104,6 +135,8 @@ class Keeper:
                 hold.stop(StopReason.LOST)
             elif pulse.is_cancel_requested:
                 hold.stop(StopReason.CANCEL)
+            elif pulse.is_pause_requested:
+                hold.stop(StopReason.PAUSE)
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = time.monotonic()
@@ -111,3 +144,7 @@ class Keeper:
             return False
         self._due[what] = now + every_s
         return True
+
+
+def _keys(held: Iterable[Holding]) -> set[tuple[str, bool]]:
+    return {(one.key, one.is_loading) for one in held}

@@ -8,20 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from core.errors import Fenced
 from core.jobs import Kinds
-from core.jobs.kind import Queue
+from core.jobs.kind import Machine, Queue
 from core.settings import Settings
 from core.states import State
 from core.store import Store
 from core.store.claims import Kept
 from core.tether import tethered_env
+from core.values import Trouble
 from worker.context import RunContext
+from worker.desk import Desk
 from worker.execute import execute
 from worker.hold import Hold, StopReason
 from worker.keeper import Keeper
-from worker.pool import Pool
+from worker.leavings import clear_up
+from worker.models import Models
 from worker.publisher import Publisher
 
 LOG = logging.getLogger(__name__)
@@ -35,39 +39,50 @@ class Runner:
         self,
         settings: Settings,
         queue: Queue,
-        worker: str,
-        device: str,
+        desk: Desk,
+        models: Models,
         store: Store,
         keeper: Keeper,
         publisher: Publisher,
+        machine: Callable[[str], Machine],
     ) -> None:
         self._settings = settings
         self._queue = queue
-        self._worker = worker
-        self._device = device
+        self._desk = desk
+        self._models = models
         self._store = store
         self._keeper = keeper
         self._publisher = publisher
+        self._machine = machine
         self._kinds = Kinds(settings.extra_kinds)
-        self.pool = Pool(settings.home)
 
     def take(self) -> bool:
         """Claim the best job that waits and run it to its end; whether there was one."""
         if self._keeper.is_draining:
             return False
-        claim = self._store.claim(self._queue, self._worker, self._settings.lease_s, self._device)
-        if claim is None:
+        taken = self._desk.take()
+        if taken is None:
             return False
+        claim, never = taken
         LOG.info("job %s, attempt %s: %s of %s", claim.job_id, claim.attempt, claim.kind, claim.owner)
         self._publisher.ring(claim.job_id)
-        with self._keeper.holding(claim) as hold:
-            if self._queue is Queue.BATCH:
-                self._run_child(hold)
-            else:
-                context = RunContext(hold, self._store, self._publisher, self.pool, self._settings.home)
-                execute(hold, self._kinds, context, self._store)
+        try:
+            with self._keeper.holding(claim) as hold:
+                self._run(hold, never)
+        finally:
+            self._models.pool.give_back(claim.job_id)
+            clear_up(self._settings.home, self._store, claim.job_id)
         self._publisher.ring(claim.job_id, is_over=True)
         return True
+
+    def _run(self, hold: Hold, never: Trouble | None) -> None:
+        if never:
+            self._store.fail(*hold.key, never, Kept())
+        elif self._queue is Queue.BATCH:
+            self._run_child(hold)
+        else:
+            context = RunContext(hold, self._store, self._publisher, self._models, self._settings, self._machine)
+            execute(hold, self._kinds, context, self._store)
 
     def _run_child(self, hold: Hold) -> None:
         """Run the job in a fresh process group, stop it when asked, and reap it whatever happens."""
@@ -103,7 +118,7 @@ class Runner:
             match hold.reason:
                 case StopReason.CANCEL:
                     self._store.finish(job_id, attempt, State.CANCELLED, None, Kept())
-                case StopReason.DRAIN:
+                case StopReason.PAUSE | StopReason.DRAIN:
                     self._store.give_back(job_id, attempt, "the worker stopped")
                 case _:
                     LOG.warning("job %s, attempt %s: its process ended with %s", job_id, attempt, returncode)

@@ -15,6 +15,7 @@ from core.jobs.kind import Queue
 from core.queue import backlog, send
 from core.settings import Settings
 from core.store import Store
+from worker.leavings import clear_up
 
 LOG = logging.getLogger(__name__)
 MAX_RINGS = 200
@@ -44,6 +45,8 @@ class Sweep:
         if time.monotonic() >= self._rubbish_due:
             self._rubbish_due = time.monotonic() + RUBBISH_AGE_S / 6
             remove_rubbish(self._settings.home / "artifacts", self._store.artifact_ids())
+            for folder in (self._settings.home / "scratch").glob("*"):
+                clear_up(self._settings.home, self._store, folder.name)
 
     def _ring_again(self) -> None:
         """As many messages as jobs wait must lie in the broker; a duplicate costs nothing."""

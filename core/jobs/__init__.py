@@ -6,10 +6,21 @@ import importlib
 from collections.abc import Iterator
 
 from core.errors import SetupError, UnknownKind
-from core.jobs import generate
+from core.jobs import compare, convert, download, generate, inspect, load, merge, preview, remove, sft
 from core.jobs.kind import AnyKind
 
-KINDS: tuple[AnyKind, ...] = (generate.KIND,)
+KINDS: tuple[AnyKind, ...] = (
+    generate.KIND,
+    load.KIND,
+    compare.KIND,
+    inspect.KIND,
+    download.KIND,
+    convert.KIND,
+    remove.KIND,
+    sft.KIND,
+    merge.KIND,
+    preview.KIND,
+)
 
 
 class Kinds:

@@ -7,27 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
-from pydantic.config import JsonDict
 
-from core.catalog import BUILTIN_NAME
 from core.jobs.kind import Context, Kind, Queue, Result, shorten
+from core.jobs.streaming import speeds, stream
 from core.prompt import check_prompt
-from core.spec import Spec
-from core.values import MadeBy, Measurement, Message, Sample
+from core.values import Measurement, Message, Sample
+from core.variant import ADVANCED, ModelSpec
 
 if TYPE_CHECKING:
     from core.llm.engine import Generation
-    from core.llm.loading import LoadedModel
     from core.llm.measure import Peak
 
-ADVANCED: JsonDict = {"advanced": True}
+USUAL_NEW_TOKENS = 256
 StopString = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class GenerateSpec(Spec):
+class GenerateSpec(ModelSpec):
     """What to ask, and how to choose each next token. None: the model's own value, else the usual one."""
 
-    model: str = Field(BUILTIN_NAME, max_length=500, description="The model that answers: the built-in one or a folder")
     mode: Literal["chat", "completion"] = Field(
         "chat", description="chat: the model answers a message; completion: it continues the text as it stands"
     )
@@ -105,21 +102,21 @@ def run(spec: GenerateSpec, context: Context) -> GenerateResult:
         ContextExceeded: the prompt leaves no room for an answer.
         OutOfMemory: the device is too small for this request.
     """
+    from core.llm.encode import encode_chat, encode_text
     from core.llm.engine import Request
-    from core.llm.loading import encode_chat, encode_text
     from core.llm.sampling import resolve_sampling
+    from core.llm.stamp import stamp
 
-    engine = context.engine(spec.model)
-    loaded = engine.loaded
+    resident = context.resident(spec.variant)
+    engine, loaded = resident.engine, resident.loaded
     token_ids = encode_chat(loaded, spec.turns) if spec.turns else encode_text(loaded, spec.prompt)
     seed = secrets.randbits(32) if spec.seed is None else spec.seed
     sampling = resolve_sampling(loaded, spec.model_dump(), len(token_ids), seed)
     with context.memory() as peak:
-        generation = engine.submit(Request(tuple(token_ids), sampling))
-        context.on_stop(generation.cancel)
-        text = _stream(generation, context)
+        generation = engine.submit(Request(tuple(token_ids), sampling, resident.adapter))
+        text = stream(generation, context)
     _keep(context, generation, peak)
-    made_by = _stamp(loaded, seed)
+    made_by = stamp(loaded, seed, spec.adapter)
     context.sample(Sample(messages=spec.turns, prompt=spec.prompt, completion=text, made_by=made_by))
     return GenerateResult(
         text=text,
@@ -130,45 +127,27 @@ def run(spec: GenerateSpec, context: Context) -> GenerateResult:
     )
 
 
-def _stream(generation: Generation, context: Context) -> str:
-    pieces = []
-    for chunk in generation:
-        pieces.append(chunk.text)
-        context.token(chunk.text)
-    return "".join(pieces)
-
-
 def _keep(context: Context, generation: Generation, peak: Peak) -> None:
-    figures = [("time_to_first_token_s", generation.time_to_first_token_s, "s")]
-    if generation.decode_s and generation.completion_tokens > 1:
-        # the first token is the prompt's work, so speed counts the ones after it
-        figures.append(("tokens_per_s", (generation.completion_tokens - 1) / generation.decode_s, "tokens/s"))
-    figures += [
+    for figure in speeds(generation):
+        context.measurement(figure)
+    for name, value, unit in (
         ("peak_bytes", peak.peak_bytes, "bytes"),
         ("resident_bytes", peak.resident_bytes, "bytes"),
         ("cache_bytes", generation.cache_bytes, "bytes"),
         ("shared_with", peak.shared_with, "jobs"),
-    ]
-    for name, value, unit in figures:
+    ):
         if value is not None:
             context.measurement(Measurement(name=name, value=value, unit=unit))
 
 
-def _stamp(loaded: LoadedModel, seed: int) -> MadeBy:
-    from core.llm.measure import versions
-
-    return MadeBy(
-        model=loaded.source.name,
-        revision=loaded.source.revision,
-        precision=loaded.precision,
-        device=loaded.device_name,
-        seed=seed,
-        versions=versions(),
-    )
+def _tokens(spec: GenerateSpec) -> int:
+    """About as many as it will keep, rather too many: nearly every token of nearly every text has two bytes or more."""
+    texts = (spec.prompt, spec.system, *(turn.content for turn in spec.messages))
+    return sum(len(text.encode()) for text in texts) // 2 + (spec.max_new_tokens or USUAL_NEW_TOKENS)
 
 
 def _check(spec: GenerateSpec, home: Path) -> None:
-    check_prompt(spec.model, home, spec.turns, spec.prompt)
+    check_prompt(spec.variant, home, spec.turns, spec.prompt)
 
 
 KIND = Kind(
@@ -179,7 +158,7 @@ KIND = Kind(
     run=run,
     title=lambda spec: shorten(spec.prompt),
     words=lambda spec: spec.prompt,
-    model=lambda spec: spec.model,
+    tokens=_tokens,
     check=_check,
     help="Ask a model",
 )

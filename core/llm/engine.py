@@ -1,33 +1,34 @@
 """The engine seam: submit a request, iterate over its tokens, cancel it. One thread owns the model.
 
-Requests that arrive while others run are decoded together with them. What a batch is and which models share one is in
-`core.llm.batch`; nothing outside `core.llm` sees a tensor.
+Requests that arrive while others run are decoded together with them (`core.llm.lane`); those with another adapter have
+a lane of their own beside it, over the same weights. Nothing outside `core.llm` sees a tensor.
 """
 
 from __future__ import annotations
 
 import threading
-import traceback
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from transformers import PreTrainedModel
 
-from core.errors import ModelBroken
-from core.llm.batch import Batch
+from core.llm.adapters import Adapters
+from core.llm.encode import check_tokens
 from core.llm.generation import Chunk, Generation, Request
+from core.llm.lane import Lane
 from core.llm.loading import LoadedModel
 from core.llm.memory_error import as_workbench_error
-from core.llm.row import Row, pick_tokens
-from core.llm.trial import batch_for
+from core.llm.row import Row
+from core.llm.trial import kind_of_batch
 from core.prompt import check_context
 
 __all__ = ["Chunk", "Engine", "Generation", "Request"]
 
 # on two cores 128 tokens take a quarter of a second, and larger pieces are not faster by the token
 PREFILL_TOKENS_CPU, PREFILL_TOKENS_CARD = 128, 512
-MOST_PADDING = 2  # prompts are read together while that computes at most twice their tokens
 
 
 class Engine:
@@ -44,18 +45,22 @@ class Engine:
         on_card = loaded.device.startswith("cuda")
         self._prefill_tokens = prefill_tokens or (PREFILL_TOKENS_CARD if on_card else PREFILL_TOKENS_CPU)
         self._max_rows = max_rows
-        embeddings: Any = loaded.model.get_input_embeddings()
-        self._n_embeddings = int(embeddings.weight.shape[0])
         with torch.inference_mode():
-            self._batch: Batch[Any] = batch_for(loaded.model)
+            self._kind_of_batch = kind_of_batch(loaded.model)
+        self._adapters = Adapters(loaded)
+        self._lanes: dict[str | None, Lane] = {}
         self._open: list[Generation] = []
         self._arrived: deque[tuple[Request, Generation]] = deque()
-        self._reading: deque[Row] = deque()
-        self._running: list[Row] = []
+        self._tasks: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._wake = threading.Condition()
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name=f"engine {loaded.source.name}", daemon=True)
         self._thread.start()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes nothing more."""
+        return self._is_closed
 
     @property
     def is_busy(self) -> bool:
@@ -80,6 +85,29 @@ class Engine:
             self._wake.notify()
         return generation
 
+    def add_adapter(self, name: str, folder: Path) -> None:
+        """Put an adapter beside the weights, between two steps of whatever runs; requests can then name it.
+
+        Raises:
+            AdapterMismatch: it was made for another base, or it is none that runs here.
+            PickledWeights: its weights could run code.
+        """
+        self._do(lambda: self._adapters.add(name, folder, self._adapters_in_use()))
+
+    def apply_adapter(self, name: str | None) -> None:
+        """Leave an adapter, or none, applied to the model itself, for whoever uses it without requests."""
+        self._do(lambda: self._adapters.use(name))
+
+    def alone(self, work: Callable[[PreTrainedModel], None]) -> None:
+        """Let `work` have the model without an adapter; requests that run go on after it."""
+
+        def task() -> None:
+            self._adapters.use(None)
+            with torch.inference_mode():
+                work(self.loaded.model)
+
+        self._do(task)
+
     def close(self) -> None:
         """End the thread after the step it is in. What still runs ends as cancelled."""
         with self._wake:
@@ -91,50 +119,60 @@ class Engine:
         if not request.token_ids:
             raise ValueError("a request needs at least one token")
         check_context(len(request.token_ids), self.loaded.context_length)
-        if max(request.token_ids) >= self._n_embeddings:
-            # on a card this would not raise but ruin the whole process
-            raise ModelBroken(f"The tokenizer of {self.loaded.source.name} makes tokens that the model does not know.")
+        check_tokens(self.loaded, request.token_ids)
 
     @torch.inference_mode()
     def _run(self) -> None:
         try:
             while self._has_work():
-                try:
-                    self._turn()
-                except Exception as error:
-                    self._fail_running(error)
+                self._do_tasks()
+                self._admit()
+                for adapter, lane in list(self._lanes.items()):
+                    self._turn(adapter, lane)
         finally:
             self._end_all()
+
+    def _adapters_in_use(self) -> set[str | None]:
+        return {*self._lanes, *(request.adapter for request, _ in list(self._arrived))}
 
     def _has_work(self) -> bool:
         """Wait for something to do; False when the engine was closed."""
         with self._wake:
-            self._wake.wait_for(lambda: self._is_closed or self._arrived or self._reading or self._running)
+            self._wake.wait_for(lambda: self._is_closed or self._arrived or self._tasks or self._lanes)
             return not self._is_closed
 
-    def _turn(self) -> None:
-        """Read a piece of the prompts that wait, then give each running request one token."""
-        self._drop_cancelled()
-        self._admit()
-        self._read_prompts()
-        if self._running:
-            logits_B_V = self._batch.step([row.last_token for row in self._running])
-            token_ids = pick_tokens(self._running, logits_B_V)
-            self._keep([row.accept(token_id) for row, token_id in zip(self._running, token_ids, strict=True)])
+    def _do(self, task: Callable[[], None]) -> None:
+        """Have the thread that owns the model do something between two steps."""
+        done: Future[None] = Future()
+        with self._wake:
+            if self._is_closed:
+                raise RuntimeError("the engine is closed")
+            self._tasks.append((task, done))
+            self._wake.notify()
+        done.result()
 
-    def _drop_cancelled(self) -> None:
-        cancelled = [row for row in (*self._running, *self._reading) if row.generation.is_cancelled]
-        for row in cancelled:
-            row.cancel()
-        if cancelled:
-            self._reading = deque(row for row in self._reading if row not in cancelled)
-            self._keep([row not in cancelled for row in self._running])
+    def _do_tasks(self) -> None:
+        while self._tasks:
+            task, done = self._tasks.popleft()
+            try:
+                with torch.inference_mode(False):  # weights that are made in there could never be changed again
+                    task()
+            except Exception as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
 
-    def _keep(self, goes_on: list[bool]) -> None:
-        if not all(goes_on):
-            kept = [index for index, stays in enumerate(goes_on) if stays]
-            self._batch.keep(kept)
-            self._running = [self._running[index] for index in kept]
+    def _turn(self, adapter: str | None, lane: Lane) -> None:
+        try:
+            self._adapters.use(adapter)
+        except Exception as error:
+            lane.fail(error)
+        try:
+            lane.turn(max(self._prefill_tokens // len(self._lanes), 1))
+        except Exception as error:
+            lane.fail_running(error)
+        if not lane.n_rows:
+            del self._lanes[adapter]
 
     def _admit(self) -> None:
         """Begin with what has arrived, as far as there is room; what was cancelled meanwhile never begins."""
@@ -142,93 +180,19 @@ class Engine:
             for entry in [entry for entry in self._arrived if entry[1].is_cancelled]:
                 self._arrived.remove(entry)
                 entry[1].end("cancelled")
-            n_free = self._max_rows - len(self._reading) - len(self._running)
+            n_free = self._max_rows - sum(lane.n_rows for lane in self._lanes.values())
             entries = [self._arrived.popleft() for _ in range(min(n_free, len(self._arrived)))]
-        self._reading.extend(Row(self.loaded, *entry) for entry in entries)
+        for request, generation in entries:
+            try:
+                self._lane(request.adapter).take([Row(self.loaded, request, generation)])
+            except Exception as error:  # what is wrong with one request ends that one alone
+                generation.fail(as_workbench_error(error))
 
-    def _read_prompts(self) -> None:
-        """Read up to the budget: short prompts whole and together, long ones piece by piece, in turns."""
-        budget = self._prefill_tokens
-        while group := self._next_to_read(budget):
-            budget -= len(group) * max(min(row.n_unread, self._prefill_tokens) for row in group)
-            self._read(group)
-
-    def _next_to_read(self, budget: int) -> list[Row]:
-        """Take the first prompt that waits, and those behind it that fit beside it with little padding."""
-        group: list[Row] = []
-        while self._reading and self._fits([*group, self._reading[0]], budget):
-            group.append(self._reading.popleft())
-        return group
-
-    def _fits(self, group: list[Row], budget: int) -> bool:
-        sizes = [min(row.n_unread, self._prefill_tokens) for row in group]
-        n_padded = len(group) * max(sizes)
-        if n_padded > budget:
-            return False
-        is_whole = all(row.cache is None and row.n_unread <= self._prefill_tokens for row in group)
-        return len(group) == 1 or (self._batch.is_shared and is_whole and n_padded <= MOST_PADDING * sum(sizes))
-
-    def _read(self, group: list[Row]) -> None:
-        n_tokens = self._prefill_tokens if self._batch.is_shared else self.loaded.context_length
-        pieces = [row.unread[:n_tokens] for row in group]
-        cache = self._batch.begin() if group[0].cache is None else group[0].cache
-        try:
-            logits_B_V = self._batch.read(cache, pieces)
-        except Exception as error:  # the cache is theirs alone, so the others are sound
-            self._read_again_alone(group, error)
-            return
-        for row, piece in zip(group, pieces, strict=True):
-            row.unread = row.unread[len(piece) :]
-        if group[0].unread:  # a long prompt, alone in its group
-            group[0].cache = cache
-            self._reading.append(group[0])
-        else:
-            self._join(group, cache, logits_B_V)
-
-    def _read_again_alone(self, group: list[Row], error: Exception) -> None:
-        """What failed together may fit alone; and an error hurts only the one whose prompt it is."""
-        if len(group) == 1:
-            self._fail(group[0].generation, error)
-            return
-        for row in group:
-            self._read([row])
-
-    def _join(self, group: list[Row], cache: Any, logits_B_V: Tensor) -> None:
-        """Let prompts that were read join the running requests, and make their first tokens."""
-        n_before = len(self._running)
-        self._running += group  # before they join: should that fail half-way, all of them end with it
-        self._batch.join(cache)
-        for row in group:
-            row.generation.cache_bytes_per_token = self._batch.bytes_per_token
-        are_numbers = (~logits_B_V.isnan().any(-1)).tolist()
-        token_ids = pick_tokens(group, logits_B_V)
-        goes_on = [self._begin(*each) for each in zip(group, token_ids, are_numbers, strict=True)]
-        self._keep([True] * n_before + goes_on)
-        for row in self._running:
-            row.generation.shared_with = max(row.generation.shared_with, len(self._running) - 1)
-
-    def _begin(self, row: Row, token_id: int, is_number: bool) -> bool:
-        row.cache = None
-        if is_number:
-            return row.accept(token_id)
-        damaged = ModelBroken(f"{self.loaded.source.name} computes no numbers: its weights are damaged.")
-        self._fail(row.generation, damaged)
-        return False
-
-    def _fail_running(self, error: Exception) -> None:
-        """The shared cache is in no known state: all that are in it end, those that have not joined it go on."""
-        sound = {row.generation for row in self._reading} | {generation for _, generation in list(self._arrived)}
-        for generation in self._open:
-            if generation not in sound and not generation.has_ended:
-                self._fail(generation, error)
-        self._running = []
-        self._batch.keep([])
-
-    def _fail(self, generation: Generation, error: Exception) -> None:
-        generation.fail(as_workbench_error(error))
-        traceback.clear_frames(error.__traceback__)  # its frames hold caches; whoever keeps the error would keep those
-        if self.loaded.device.startswith("cuda"):
-            torch.cuda.empty_cache()
+    def _lane(self, adapter: str | None) -> Lane:
+        if adapter not in self._lanes:
+            begin = lambda: self._kind_of_batch(self.loaded.model)  # noqa: E731
+            self._lanes[adapter] = Lane(self.loaded, begin, self._prefill_tokens)
+        return self._lanes[adapter]
 
     def _end_all(self) -> None:
         with self._wake:
@@ -236,7 +200,9 @@ class Engine:
         for generation in self._open:
             if not generation.has_ended:
                 generation.end("cancelled")
+        for _, done in self._tasks:
+            done.set_exception(RuntimeError("the engine is closed"))
         self._arrived.clear()
-        self._reading.clear()
-        self._running = []
-        self._batch.keep([])
+        for lane in self._lanes.values():
+            lane.clear()
+        self._lanes.clear()

@@ -21,6 +21,8 @@ class Request:
 
     token_ids: tuple[int, ...]
     sampling: Sampling
+    adapter: str | None = None
+    """One that `Engine.add_adapter` has been given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,34 @@
-"""Loads a causal language model from a folder of this machine, and turns prompts into its tokens.
+"""Loads a causal language model from files of this machine, at a precision and with an attention implementation.
 
-Nothing is fetched and no code from the folder runs. Quantized folders and adapters are not loaded here.
+Nothing is fetched, and no code from the folder runs unless the administrator's list names it. What can be loaded is
+checked in `core.llm.checks`; prompts become tokens in `core.llm.encode`.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-from transformers.utils import logging
+import transformers
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
+from core.abilities import Choice
 from core.catalog import ModelSource
-from core.errors import BadInput, ModelBroken, ModelNotFound, NotACausalModel, WorkbenchError
+from core.errors import BadInput, ModelBroken
+from core.llm.abilities import abilities
+from core.llm.checks import checked_config, explained
+from core.llm.codes import keep_codes
 from core.llm.measure import device_name
-from core.llm.memory_error import as_workbench_error
+from core.llm.reading import Heard, heard
+from core.llm.tokenizer import tokenizer_of
+from core.llm.weigh import Weight, weigh
 from core.precision import Precision
-from core.values import Message
+from core.recipe import Config, TorchDtype, arguments
+from core.variant import Attention
 
 # what configurations call the longest sequence, in the order in which they are trusted
 LENGTH_FIELDS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_sequence_length")
@@ -44,159 +50,126 @@ class LoadedModel:
     context_length: int
     eos_ids: frozenset[int]
     """Each of these tokens ends an answer."""
-    weights_bytes: int
+    weight: Weight
     load_s: float
+    attention: str = Attention.SDPA
+    compute_dtype: str = "float32"
+
+    @property
+    def weights_bytes(self) -> int:
+        """All that its weights take, with the state of a quantizer."""
+        return self.weight.total_bytes
 
 
-def load(source: ModelSource, device: str | None = None) -> LoadedModel:
-    """Load a model onto `device` (the first card, else the processor), in the precision that suits it.
+def first_device() -> str:
+    """The first card, else the processor."""
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def load(
+    source: ModelSource,
+    choice: Choice | None = None,
+    *,
+    device: str | None = None,
+    tell: Heard = lambda read, total: None,
+    may_run_code: bool = False,
+) -> LoadedModel:
+    """Load a model onto `device` (the first card, else the processor), as `choice` says or as suits the device.
+
+    Args:
+        tell: hears how many bytes have been read, and how many there are.
+        may_run_code: whether an administrator allows the code that comes with this revision.
 
     Raises:
         ModelNotFound: the folder is not there.
         ModelBroken: its files are incomplete, damaged or of a sort that is not loaded.
         NotACausalModel: it cannot continue a text.
+        BadInput: its class has no such attention, or its files cannot be had at that precision.
         OutOfMemory: the device is too small for it.
     """
     started_s = time.perf_counter()
-    device = device or ("cuda:0" if torch.cuda.is_available() else "cpu")
-    # bfloat16 is half the bytes on a card; processors without its instructions run it at half the speed
-    precision = Precision.BFLOAT16 if device.startswith("cuda") else Precision.FLOAT32
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # its bars are for notebooks; they would fill the worker's log
-    config = _checked_config(source)
+    device = device or first_device()
+    choice = choice or _usual(device)
+    _quiet()
+    config = checked_config(source, choice, may_run_code)
     try:
-        model, tokenizer = _model(source, config, device, precision), _tokenizer(source)
+        with heard(source.folder, tell):
+            model = _model(source, config, device, choice, may_run_code)
+        tokenizer = tokenizer_of(source)
     except Exception as error:
-        raise _explained(error, source) from error
+        raise explained(error, source) from error
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
         source=source,
-        precision=precision,
+        precision=choice.precision,
         device=device,
         device_name=device_name(device),
         context_length=_context_length(config, tokenizer),
         eos_ids=_eos_ids(model, tokenizer),
-        weights_bytes=_weights_bytes(model),
+        weight=weigh(model),
         load_s=time.perf_counter() - started_s,
+        attention=str(model.config._attn_implementation),
+        compute_dtype=choice.compute_dtype,
     )
 
 
-def encode_chat(loaded: LoadedModel, messages: Sequence[Message]) -> list[int]:
-    """The tokens of a conversation, by the model's own template, up to where the answer begins.
+def _quiet() -> None:
+    """Bars are for notebooks, and int8 would say at each layer of each step that it computes in float16."""
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
 
-    Raises:
-        BadInput: the model has no template, or its template refuses this order of roles.
-    """
-    if not loaded.tokenizer.chat_template:
-        raise BadInput(
-            f"{loaded.source.name} has no chat template: it continues texts but was not made for conversations.",
-            "Use the completion mode.",
-        )
-    turns = [message.model_dump() for message in messages]
+
+def _usual(device: str) -> Choice:
+    # bfloat16 is half the bytes on a card; processors without its instructions run it at half the speed
+    precision = abilities(device).auto_precision
+    return Choice(precision, Attention.SDPA, str(precision), 0.0, may_fall_back=True)
+
+
+def _model(
+    source: ModelSource, config: PreTrainedConfig, device: str, choice: Choice, may_run_code: bool
+) -> PreTrainedModel:
+    given: dict[str, Any] = {"trust_remote_code": False}  # else it would ask on a terminal that nobody looks at
+    given |= {name: _made(value) for name, value in arguments(choice, source, device, may_run_code).items()}
     try:
-        ids = loaded.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
-    except TemplateError as error:
-        raise BadInput(f"The chat template of {loaded.source.name} refuses this conversation: {error}.") from error
-    return [int(each) for each in ids]
-
-
-def encode_text(loaded: LoadedModel, prompt: str) -> list[int]:
-    """The tokens of a text to continue, with the beginning that the model expects, if any."""
-    return [int(each) for each in loaded.tokenizer(prompt)["input_ids"]]
-
-
-def _checked_config(source: ModelSource) -> PreTrainedConfig:
-    """The folder's configuration, once it is known to be of a model that this module loads."""
-    raw = _raw_config(source)
-    if "quantization_config" in raw:
-        raise ModelBroken(
-            f"{source.name} is stored quantized, which this version does not load.",
-            "Use the folder of the unquantized model.",
-        )
-    if not any(source.folder.glob("*.safetensors")):
-        raise ModelBroken(
-            f"The folder {source.name} holds no weights in the safetensors format.",
-            "Other formats can run code when they are read. Convert the model with save_pretrained.",
-        )
-    try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(
-            source.folder, local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:
-        raise _explained(error, source) from error
-    if not _is_causal(config, raw):
-        declared = ", ".join(raw.get("architectures") or []) or raw.get("model_type", "unknown")
-        raise NotACausalModel(f"{source.name} is not a causal language model ({declared}): it cannot continue a text.")
-    return config
-
-
-def _raw_config(source: ModelSource) -> dict[str, Any]:
-    path = source.folder / "config.json"
-    if not path.is_file():
-        raise ModelNotFound(f"The folder of {source.name} holds no model: it has no config.json.")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelBroken(f"The config.json of {source.name} cannot be read: {error}.") from error
-    if not isinstance(raw, dict):
-        raise ModelBroken(f"The config.json of {source.name} is not an object.")
-    return raw
-
-
-def _is_causal(config: PreTrainedConfig, raw: dict[str, Any]) -> bool:
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or config.is_encoder_decoder:
-        return False
-    # a classifier or a bare encoder has a causal class too, whose head would be random numbers
-    return set(raw.get("architectures") or []) <= _causal_names()
-
-
-def _causal_names() -> set[str]:
-    names: set[str] = set()
-    for entry in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
-        names.update([entry] if isinstance(entry, str) else entry)
-    return names
-
-
-def _model(source: ModelSource, config: PreTrainedConfig, device: str, precision: Precision) -> PreTrainedModel:
-    from_pretrained: Any = AutoModelForCausalLM.from_pretrained  # its type leaves out the pair that the report makes
-    model, report = from_pretrained(
-        source.folder,
-        config=config,
-        dtype=getattr(torch, precision),
-        device_map={"": device} if device.startswith("cuda") else None,
-        local_files_only=True,
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )
+        model, report = _from_pretrained(source, config, given)
+    except ValueError as error:
+        if "attn_implementation" not in str(error) and "does not support" not in str(error):
+            raise
+        if not choice.may_fall_back:
+            raise BadInput(f"{source.name} has no {choice.attention} attention: take eager.") from error
+        model, report = _from_pretrained(source, config, given | {"attn_implementation": "eager"})
     if missing := sorted(report["missing_keys"]):
         raise ModelBroken(
             f"The weights of {source.name} are incomplete: {len(missing)} tensors are missing, such as {missing[0]}.",
             "Copy or download the folder again.",
         )
-    loaded: PreTrainedModel = model.eval()
-    return loaded
+    model.eval()  # type: ignore[no-untyped-call]
+    keep_codes(model)
+    return model
 
 
-def _weights_bytes(model: PreTrainedModel) -> int:
-    return sum(each.nbytes for each in (*model.parameters(), *model.buffers()))  # tied weights are listed once
-
-
-def _tokenizer(source: ModelSource) -> Any:
-    tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
-    tokenizer.decode([0])  # some broken tokenizers fail only when they are used
-    return tokenizer
-
-
-def _explained(error: Exception, source: ModelSource) -> WorkbenchError:
-    known = as_workbench_error(error)
-    if isinstance(known, WorkbenchError):
-        return known
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return ModelBroken(
-        f"{source.name} cannot be loaded: {reason}",
-        "The folder must hold config.json, the tokenizer's files and whole .safetensors files of a known architecture.",
+def _from_pretrained(
+    source: ModelSource, config: PreTrainedConfig, given: dict[str, Any]
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    from_pretrained: Any = AutoModelForCausalLM.from_pretrained  # its type leaves out the pair that the report makes
+    made: tuple[PreTrainedModel, dict[str, Any]] = from_pretrained(
+        source.folder,
+        **({} if source.file else {"config": config}),
+        local_files_only=True,
+        output_loading_info=True,
+        **given,
     )
+    return made
+
+
+def _made(value: Any) -> Any:
+    """What a recipe names, as the object that it is."""
+    if isinstance(value, TorchDtype):
+        return getattr(torch, value.name)
+    if isinstance(value, Config):
+        return getattr(transformers, value.name)(**{name: _made(one) for name, one in value.arguments.items()})
+    return value
 
 
 def _context_length(config: PreTrainedConfig, tokenizer: Any) -> int:

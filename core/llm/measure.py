@@ -5,9 +5,11 @@ A prediction of memory is not made here, and neither is any figure of speed: the
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -17,10 +19,11 @@ from typing import Protocol
 import psutil
 import torch
 
-from core.cards import host
+from core.cards import host, used_by
+from core.llm.own import own_bytes, status_bytes
 
-STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-SAMPLE_S = 0.02
+CLEAR_REFS = Path("/proc/self/clear_refs")
+SAMPLE_S, SAMPLE_LOAD_S = 0.02, 0.005
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
 
 
@@ -55,11 +58,15 @@ class PeakMeter:
     may be told a peak from shortly before it began; it is never told too little.
     """
 
-    def __init__(self, device: str | None = None) -> None:
+    def __init__(self, device: str | None = None, gauge: _Gauge | None = None) -> None:
         on_card = torch.cuda.is_available() if device is None else device.startswith("cuda")
-        self._gauge: _Gauge = _CudaGauge(device) if on_card else _host_gauge()
+        self._gauge: _Gauge = gauge or (_CudaGauge(device) if on_card else _host_gauge())
         self._lock = threading.Lock()
         self._open: list[Peak] = []
+
+    def now_bytes(self) -> int:
+        """What this process holds on its device now."""
+        return self._gauge.now_bytes()
 
     @contextmanager
     def watch(self) -> Iterator[Peak]:
@@ -112,10 +119,10 @@ class _KernelGauge:
     """Resident memory as the Linux kernel counts it: it keeps the high-water mark itself, so no peak is missed."""
 
     def now_bytes(self) -> int:
-        return _status_bytes("VmRSS")
+        return status_bytes("VmRSS")
 
     def peak_bytes(self) -> int:
-        return _status_bytes("VmHWM")
+        return status_bytes("VmHWM")
 
     def begin(self) -> None:
         CLEAR_REFS.write_text("5")  # 5 resets the high-water mark and touches nothing else
@@ -125,15 +132,17 @@ class _KernelGauge:
 
 
 class _SamplingGauge:
-    """Resident memory looked at every 20 ms, where no kernel keeps a mark that we may reset; short peaks escape it."""
+    """Memory looked at now and then, where no kernel keeps a mark that we may reset; short peaks escape it."""
 
-    def __init__(self) -> None:
-        self._process = psutil.Process()
+    def __init__(self, read: Callable[[], int] | None = None, every_s: float = SAMPLE_S) -> None:
+        process = psutil.Process()
+        self._read = read or (lambda: int(process.memory_info().rss))
+        self._every_s = every_s
         self._peak_bytes = 0
         self._stop = threading.Event()
 
     def now_bytes(self) -> int:
-        return int(self._process.memory_info().rss)
+        return self._read()
 
     def peak_bytes(self) -> int:
         return max(self._peak_bytes, self.now_bytes())
@@ -147,8 +156,44 @@ class _SamplingGauge:
         self._stop.set()
 
     def _sample(self, stop: threading.Event) -> None:
-        while not stop.wait(SAMPLE_S):
+        while not stop.wait(self._every_s):
             self._peak_bytes = self.peak_bytes()
+
+
+class _OwnGauge(_SamplingGauge):
+    """Memory of this process alone (`core.llm.own`), looked at often.
+
+    No thread looks while a tokenizer is built in one call that keeps the interpreter to itself. The kernel's mark of
+    all pages helps there: less the most that files ever had of them, it is a bound below which the peak was not.
+    """
+
+    def __init__(self, is_alone: Callable[[], bool]) -> None:
+        super().__init__(own_bytes, SAMPLE_LOAD_S)
+        self._is_alone = is_alone
+        self._has_mark = False
+        self._most_of_files = 0
+
+    def peak_bytes(self) -> int:
+        bound = 0
+        if self._has_mark:
+            of_files = status_bytes("RssFile")
+            self._most_of_files = max(self._most_of_files, of_files)
+            bound = status_bytes("VmHWM") - self._most_of_files
+            if of_files < self._most_of_files * 9 // 10:  # files went: from here on the mark says more
+                self._mark()
+        return max(super().peak_bytes(), bound)
+
+    def begin(self) -> None:
+        self._mark()
+        super().begin()
+
+    def _mark(self) -> None:
+        self._has_mark = False
+        with contextlib.suppress(OSError, LookupError):
+            if self._is_alone():  # else somebody's peak would be forgotten
+                CLEAR_REFS.write_text("5")
+                self._most_of_files = status_bytes("RssFile")
+                self._has_mark = True
 
 
 def _host_gauge() -> _Gauge:
@@ -161,11 +206,19 @@ def _host_gauge() -> _Gauge:
     return gauge
 
 
-def _status_bytes(field: str) -> int:
-    for line in STATUS.read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024
-    raise LookupError(f"{STATUS} has no {field}")
+def meter_of_loads(usual: PeakMeter) -> PeakMeter:
+    """What measures a load: on a card the usual meter, on a host one of the memory that is this process's own."""
+    if isinstance(usual._gauge, _CudaGauge):
+        return usual
+    return PeakMeter("cpu", _OwnGauge(is_alone=lambda: not usual._open))
+
+
+def process_bytes(device: str) -> int:
+    """All that this process takes on its device: on a card as the driver counts it, with context and libraries."""
+    if not device.startswith("cuda"):
+        return int(psutil.Process().memory_info().rss)
+    free_bytes, total_bytes = torch.cuda.mem_get_info(device)
+    return used_by(os.getpid(), str(torch.cuda.get_device_properties(device).uuid)) or total_bytes - free_bytes
 
 
 def device_name(device: str) -> str:

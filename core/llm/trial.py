@@ -5,6 +5,7 @@ A list of architectures would be wrong with the next release of the library, sil
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,9 +19,9 @@ SHORT, LONG = [5, 3, 8], [7, 2, 9, 4, 1, 6, 3]  # any tokens do
 TOLERANCE_FLOAT32, TOLERANCE = 1e-3, 0.2
 
 
-def batch_for(model: PreTrainedModel) -> Batch[Any]:
-    """An empty batch that is right for this model: a shared one where a trial of it gives the right numbers."""
-    return PaddedBatch(model) if _can_share(model) else SeparateRows(model)
+def kind_of_batch(model: PreTrainedModel) -> Callable[[PreTrainedModel], Batch[Any]]:
+    """The kind of batch that is right for this model: a shared one where a trial of it gives the right numbers."""
+    return PaddedBatch if _can_share(model) else SeparateRows
 
 
 def _can_share(model: PreTrainedModel) -> bool:

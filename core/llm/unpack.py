@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,12 @@ def unpack_builtin(home: Path, report: Report) -> Path:
     return folder
 
 
+def unpack_if_builtin(model: str, home: Path, report: Report = lambda fraction, message: None) -> None:
+    """Make the built-in model's files where that is the model that is named, and they are not there yet."""
+    if model == BUILTIN_NAME and not builtin_is_ready(home):
+        unpack_builtin(home, report)
+
+
 @contextmanager
 def _only_one(lock: Path) -> Iterator[None]:
     with lock.open("w") as file:
@@ -97,6 +104,8 @@ def _write_model(gguf: Path, part: Path, report: Report) -> None:
 def _dense_model(gguf: Path) -> PreTrainedModel:
     # imported here: a second call of the command has nothing to do and must not wait seconds for torch
     import torch
+
+    import_module("transformers")  # whole first: while another thread imports it, names cannot be taken from it
     from transformers import AutoModelForCausalLM, GenerationConfig, GgufConfig
 
     # both arguments are needed: without dequantize the blocks stay packed and the model cannot be saved

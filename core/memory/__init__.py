@@ -11,9 +11,9 @@ from core.memory.fit import Fit, Verdict
 from core.memory.formula import Part
 from core.memory.model import Model, read_model
 from core.memory.optimizer import Optimizer
-from core.memory.precision import Precision, parse_precision
 from core.memory.training import Training
 from core.memory.work import Work
+from core.precision import Precision, parse_precision
 
 __all__ = [
     "Estimate",

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from core.memory.fit import Verdict
 from core.memory.formula import number, size
-from core.memory.precision import Precision
 from core.memory.shapes import Table
 from core.memory.stored import Packing, why_not
 from core.memory.tensors import Kind
 from core.memory.training import Training
 from core.memory.weights import rule_of_thumb, weights_bytes
+from core.precision import Precision
 
 SHRINKS_BELOW = 0.9  # of the size in 16 bit: a saving of less than a tenth is not worth the loss of quality and speed
 IN_WORDS = {Verdict.FITS: "fits", Verdict.TIGHT: "fits tightly"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from core.memory.formula import Part, number, part, plural
 from core.memory.layers import LayerCache
 from core.memory.shapes import BUILT_BY, Table
@@ -20,14 +18,14 @@ def kv_bytes_per_token(table: Table, element_bytes: int) -> int | None:
 
 def kv_bytes(table: Table, context: int, batch: int, element_bytes: int) -> int:
     """What `batch` rows of `context` tokens take; 0 where nobody knows."""
-    return batch * sum(times * layer.n_bytes(context, element_bytes) for layer, times in _layers(table).items())
+    return batch * sum(times * layer.n_bytes(context, element_bytes) for layer, times in table.layer_kinds.items())
 
 
 def kv_part(table: Table, context: int, batch: int, element_bytes: int) -> Part:
     """The cache as a part."""
     if table.caches is None:
         return Part("KV cache", 0, "unknown: config.json lacks the usual keys, so it is not counted", SOURCE)
-    words = " + ".join(_words(layer, times, context, element_bytes) for layer, times in _layers(table).items())
+    words = " + ".join(_words(layer, times, context, element_bytes) for layer, times in table.layer_kinds.items())
     rows = f"{plural(batch, 'row')} × " if batch > 1 else ""
     words = f"{rows}({words})" if rows else words
     return part("KV cache", kv_bytes(table, context, batch, element_bytes), words, SOURCE)
@@ -38,15 +36,11 @@ def held_by_windows(table: Table, context: int, batch: int, element_bytes: int) 
 
     They keep a view of the last tokens, and a view keeps the memory of the whole prompt alive.
     """
-    windowed = {layer: times for layer, times in _layers(table).items() if layer.tokens_kept(context) < context}
+    windowed = {layer: times for layer, times in table.layer_kinds.items() if layer.tokens_kept(context) < context}
     numbers = sum(times * layer.width * (context - layer.tokens_kept(context)) for layer, times in windowed.items())
     layers = plural(sum(windowed.values()), "layer")
     words = f"{layers} beyond their windows: {number(numbers)} numbers × {batch} × {element_bytes} bytes"
     return part("prompt beyond the windows", batch * numbers * element_bytes, words, SOURCE)
-
-
-def _layers(table: Table) -> Counter[LayerCache]:
-    return Counter(table.caches or ())
 
 
 def _words(layer: LayerCache, times: int, context: int, element_bytes: int) -> str:

@@ -10,8 +10,8 @@ from core.memory.advice import Recommendation, recommend
 from core.memory.cards import KnownCard
 from core.memory.estimate import Estimate, estimate_work, largest_batch, largest_context
 from core.memory.fit import Fit, Verdict
-from core.memory.precision import Precision
 from core.memory.training import is_trainable
+from core.precision import Precision
 
 COMPARED = (Precision.FLOAT32, Precision.BFLOAT16, Precision.INT8, Precision.NF4, Precision.NF4_DQ)
 

@@ -14,12 +14,13 @@ from core.memory import fit as fitting
 from core.memory.advice import notes_of
 from core.memory.cache import kv_bytes_per_token
 from core.memory.formula import Part
+from core.memory.loading import load_part
 from core.memory.model import Model, read_model
-from core.memory.precision import Precision
 from core.memory.stored import stored_part, why_not
 from core.memory.training import Training
-from core.memory.weights import allocated_weights_bytes, load_transient, rule_of_thumb, weights_bytes
+from core.memory.weights import allocated_weights_bytes, rule_of_thumb, weights_bytes
 from core.memory.work import MOST_BATCH, MOST_CONTEXT, Work, best_attention, check_work, held_weights, parts_of
+from core.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,9 @@ def estimate_work(model: Model, work: Work) -> Estimate:
     """The same for work that is put together already."""
     check_work(model, work)
     notes = notes_of(model.table, model.packing, work.precision, work.context, work.training)
-    return Estimate(model, work, parts_of(model, work), load_transient(model.table, work.precision), notes)
+    return Estimate(
+        model, work, parts_of(model, work), load_part(model.table, work.precision, on_host=work.on_host), notes
+    )
 
 
 def largest_context(asked: Estimate, usable_bytes: int) -> int:

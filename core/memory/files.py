@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from core.errors import BadConfig, ModelNotFound
+from core.errors import BadConfig, ModelNotFound, WorkbenchError
 from core.memory.gguf import read_gguf
 from core.memory.headers import file_reader, read_folder
 from core.memory.model import Model, read_model
@@ -52,3 +52,17 @@ def read_config(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BadConfig("config.json holds no object.")
     return found
+
+
+def try_open_model(path: Path) -> Model | None:
+    """The same; None where its files do not say enough, which is the loader's to explain.
+
+    Raises:
+        BadConfig: its config.json describes no model that could exist.
+    """
+    try:
+        return open_model(path)
+    except BadConfig:
+        raise
+    except WorkbenchError:
+        return None

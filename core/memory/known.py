@@ -61,7 +61,7 @@ def open_here(name: str, home: Path) -> Model:
         return known_model(name)
     try:
         path = Path(name).expanduser()
-        return open_model(path if path.is_file() else resolve(name, home).folder)
+        return open_model(path if path.is_file() else resolve(name, home).path)
     except (OSError, RuntimeError, ValueError) as error:  # a name too long for a file, `~nobody`
         if isinstance(error, WorkbenchError):
             raise

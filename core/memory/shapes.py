@@ -5,6 +5,7 @@ For model types that are not described here there is `headers`, which reads the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,12 +51,34 @@ class Table:
 
     def count(self, *kinds: Kind) -> int:
         """How many of them are in tensors of these kinds."""
-        return sum(one.n_elements for one in self.tensors if one.kind in kinds)
+        return sum(self._counts[kind] for kind in kinds)
+
+    @cached_property
+    def _counts(self) -> Counter[Kind]:
+        found: Counter[Kind] = Counter()
+        for one in self.tensors:
+            found[one.kind] += one.n_elements
+        return found
 
     @cached_property
     def linears(self) -> tuple[Tensor, ...]:
         """The tensors that bitsandbytes shrinks."""
         return tuple(one for one in self.tensors if one.kind is Kind.LINEAR)
+
+    @cached_property
+    def linear_shapes(self) -> Counter[tuple[int, int]]:
+        """(weights, output rows) of those linears, each with how often it occurs."""
+        return Counter((one.n_elements, one.n_out) for one in self.linears)
+
+    @cached_property
+    def layer_kinds(self) -> Counter[LayerCache]:
+        """What layers keep, each with how many layers keep it: counted once, since an answer asks hundreds of times."""
+        return Counter(self.caches or ())
+
+    @cached_property
+    def n_words(self) -> int:
+        """The rows of the largest embedding: the words that the model knows."""
+        return max((one.shape[0] for one in self.tensors if one.kind is Kind.EMBEDDING and one.shape), default=0)
 
     @cached_property
     def largest_linear(self) -> int:

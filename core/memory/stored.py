@@ -12,9 +12,9 @@ from typing import Any
 
 from core.memory.config import Config
 from core.memory.formula import Part, number, part
-from core.memory.precision import Precision
 from core.memory.shapes import Table
 from core.memory.tensors import Kind, Tensor
+from core.precision import Precision
 
 MXFP4_BLOCK, FP8_BLOCK = 32, 128
 UNPACKED_BY_CHOICE = {"mxfp4", "fp8", "gguf", "compressed-tensors", "fbgemm_fp8"}

@@ -16,9 +16,9 @@ from core.memory.activations import Mode, layer_bytes, layer_words
 from core.memory.formula import Part, number, part, plural, size
 from core.memory.geometry import Geometry, text_linears
 from core.memory.optimizer import Optimizer, Trained, states_part
-from core.memory.precision import Precision
 from core.memory.shapes import Table
 from core.memory.tensors import Kind, Tensor
+from core.precision import Precision
 
 Method = Literal["full", "lora", "qlora"]
 Loss = Literal["plain", "fused"]

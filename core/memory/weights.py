@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
 
 from core.memory.formula import Part, number, part, plural, size
-from core.memory.precision import BLOCK, Precision, allocated_bytes, packed_bytes
+from core.memory.layout import BLOCK, allocated_bytes, packed_bytes
 from core.memory.shapes import Table
 from core.memory.tensors import Kind
+from core.precision import Precision
 
 LAYOUT = "the storage layout of bitsandbytes 0.50, compared byte by byte with real tensors"
 IN_WORDS = {
@@ -40,7 +40,7 @@ def _dense(table: Table, name: str, n: int, precision: Precision, of: str) -> Pa
 
 
 def _packed(table: Table, precision: Precision) -> Iterator[Part]:
-    shapes = linear_shapes(table)
+    shapes = table.linear_shapes
     n, packed, state = sum(n * times for (n, _), times in shapes.items()), 0, 0
     for (size_of_one, n_out), times in shapes.items():
         weights, beside = packed_bytes(precision, size_of_one, n_out)
@@ -56,21 +56,12 @@ def _packed(table: Table, precision: Precision) -> Iterator[Part]:
 
 def _state_words(table: Table, precision: Precision, n: int) -> str:
     if precision is Precision.INT8:
-        return f"a float32 scale for each of {number(sum(one.n_out for one in table.linears))} output rows"
+        rows = sum(n_out * times for (_, n_out), times in table.linear_shapes.items())
+        return f"a float32 scale for each of {number(rows)} output rows"
     scales = f"{number(n)} / {BLOCK}"
     if precision in (Precision.NF4, Precision.FP4):
         return f"{scales} float32 scales, and a table of 64 bytes a layer"
     return f"{scales} scales of 1 byte, a float32 for each 256 of them, and tables of 1,092 bytes a layer"
-
-
-@lru_cache(maxsize=64)
-def _linear_shapes(tensors: tuple[tuple[int, int], ...]) -> Counter[tuple[int, int]]:
-    return Counter(tensors)
-
-
-def linear_shapes(table: Table) -> Counter[tuple[int, int]]:
-    """(weights, output rows) of the linears that can be packed, each with how often it occurs."""
-    return _linear_shapes(tuple((one.n_elements, one.n_out) for one in table.linears))
 
 
 def allocated_weights_bytes(table: Table, precision: Precision) -> int:
@@ -82,25 +73,10 @@ def allocated_weights_bytes(table: Table, precision: Precision) -> int:
     dense = Counter(one.n_elements for one in table.tensors if not (is_packed and one.kind is Kind.LINEAR))
     total = sum(times * allocated_bytes(n * precision.element_bytes) for n, times in dense.items())
     if is_packed:
-        for (n, n_out), times in linear_shapes(table).items():
+        for (n, n_out), times in table.linear_shapes.items():
             weights, state = packed_bytes(precision, n, n_out)
             total += times * sum(map(allocated_bytes, weights + state))
     return total
-
-
-def load_transient(table: Table, precision: Precision) -> Part:
-    """What loading needs beyond what stays: each in-flight weight lies on the card in 16 bit until it is packed."""
-    if not precision.is_quantized or not table.largest_linear:
-        return Part("load transient", 0, "weights are read to where they stay", LOADER)
-    in_flight = min(len(table.linears), LOADER_THREADS)
-    copies = 2 if precision is Precision.INT8 else 1  # int8 makes a float16 copy first
-    n_bytes = in_flight * copies * 2 * table.largest_linear
-    words = f"{in_flight} threads × {number(table.largest_linear)} weights × {2 * copies} bytes"
-    return part("load transient", n_bytes, words, LOADER)
-
-
-LOADER_THREADS = 4
-LOADER = "transformers 5.23 reads with up to four threads (GLOBAL_WORKERS)"
 
 
 def rule_of_thumb(table: Table, precision: Precision) -> Part:

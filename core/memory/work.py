@@ -9,12 +9,13 @@ from core.errors import BadInput
 from core.memory.cache import held_by_windows, kv_part
 from core.memory.family import EAGER
 from core.memory.formula import Part
+from core.memory.loading import host_part
 from core.memory.model import Model
-from core.memory.precision import Precision
 from core.memory.stored import stored_part, why_not
 from core.memory.training import Training, check_method, training_parts
 from core.memory.weights import weight_parts
 from core.memory.working import heap_part, logits_part, prefill_part
+from core.precision import Precision
 
 MOST_CONTEXT, MOST_BATCH = 2**24, 2**16
 
@@ -69,7 +70,8 @@ def parts_of(model: Model, work: Work) -> tuple[Part, ...]:
     """All that is held at the largest moment of some work."""
     found = [*held_weights(model, work.precision), *_beside_weights(model, work)]
     if work.on_host:
-        found.append(heap_part(found))
+        n_layers = model.widths.layers if model.widths else 0
+        found += [heap_part(found, work.precision, n_layers), host_part(model.table)]
     if work.framework_bytes:
         found.append(Part("framework", work.framework_bytes, "as measured", "measured once a card and build"))
     return tuple(found)
@@ -99,5 +101,7 @@ def _generating(model: Model, work: Work) -> Iterator[Part]:
     if held.n_bytes:
         yield held
     if model.widths:
-        yield prefill_part(model.table, model.widths, work.precision, work.context, work.batch, work.attention)
+        yield prefill_part(
+            model.table, model.widths, work.precision, work.context, work.batch, work.attention, on_host=work.on_host
+        )
         yield logits_part(model.widths, work.precision, work.batch)

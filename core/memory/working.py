@@ -11,15 +11,18 @@ from collections.abc import Iterable
 from core.memory.family import EAGER
 from core.memory.formula import Part, number, part, size
 from core.memory.geometry import Geometry
-from core.memory.precision import Precision
 from core.memory.shapes import BUILT_BY, Table
+from core.precision import Precision
 
 SOURCE = f"the operations of a layer in {BUILT_BY}, the largest moment of one layer"
-HEAP_PERCENT = 55
+HEAP_PERCENT, HOLE_BYTES = 55, 2**20
+UNPACKED_CARD, UNPACKED_HOST = 2, 4  # bytes a weight; on a host oneDNN copies it into an order of its own
 MASK_BYTES = 3  # a boolean mask and the additive one that it is turned into
 
 
-def prefill_part(table: Table, g: Geometry, precision: Precision, context: int, batch: int, attention: str) -> Part:
+def prefill_part(
+    table: Table, g: Geometry, precision: Precision, context: int, batch: int, attention: str, *, on_host: bool = False
+) -> Part:
     """The largest moment of a layer while a prompt of `context` tokens is read.
 
     With eager attention it grows with the square of the prompt, because every score is kept; sdpa and flash keep none.
@@ -31,7 +34,7 @@ def prefill_part(table: Table, g: Geometry, precision: Precision, context: int, 
     worst = max(steps, key=lambda name: steps[name][0])
     stream = 2 * g.hidden * context * batch * precision.element_bytes
     masks = _masks(table, context, batch, precision, attention)
-    unpacked = 2 * table.largest_linear if precision.is_quantized and precision is not Precision.INT8 else 0
+    unpacked = (UNPACKED_HOST if on_host else UNPACKED_CARD) * table.largest_linear if precision.is_4bit else 0
     words = f"{worst}: {steps[worst][1]} + residual stream {size(stream)}"
     words += f" + masks {size(masks)}" if masks else ""
     words += f" + one linear unpacked {size(unpacked)}" if unpacked else ""
@@ -73,7 +76,7 @@ def score_bytes(precision: Precision) -> int:
 
 def _masks(table: Table, context: int, batch: int, precision: Precision, attention: str) -> int:
     """An explicit mask is made by eager attention, for padded rows and for windows shorter than the prompt."""
-    windows = {layer.window for layer in table.caches or () if layer.tokens_kept(context) < context}
+    windows = {layer.window for layer in table.layer_kinds if layer.tokens_kept(context) < context}
     each = precision.element_bytes if attention == EAGER else MASK_BYTES
     if attention == "flash_attention_2":
         return 0
@@ -88,17 +91,22 @@ def logits_part(g: Geometry, precision: Precision, batch: int) -> Part:
     return part("logits", batch * g.vocab * each, words, f"generate() of {BUILT_BY} keeps the last position only")
 
 
-def heap_part(parts: Iterable[Part]) -> Part:
+def heap_part(parts: Iterable[Part], precision: Precision, n_layers: int) -> Part:
     """What the heap of a process without a card keeps of blocks that were freed.
 
-    glibc serves blocks of up to 32 MB from a heap that does not shrink, so the cache, which grows by copies, leaves its
-    old self behind, and so does part of what comes and goes. Fitted to six runs of a 135 M model on one CPU; with
-    MALLOC_MMAP_THRESHOLD_=65536 in the environment it vanishes.
+    A cache grows by copies and leaves its old self behind. While it trains, a process's heap also keeps part of what
+    comes and goes: by itself glibc serves blocks of up to 32 MB from a heap that does not shrink (fitted to three
+    trainings of a 135 M model on one CPU). A process that generates has larger blocks mapped one by one
+    (`core.llm.own`), and gives them back; in int8 the many small ones that each linear makes leave holes between the
+    layers' keys, up to 1 MB a layer.
     """
     sizes = {one.name: one.n_bytes for one in parts}
     cache = sizes.get("KV cache", 0)
-    passing = sum(sizes.get(name, 0) for name in ("prefill", "activations", "logits and loss"))
-    words = f"a second cache {size(cache)} + {HEAP_PERCENT} % of {size(passing)} that comes and goes"
+    passing = sum(sizes.get(name, 0) for name in ("activations", "logits and loss"))
+    holes = HOLE_BYTES * n_layers if precision is Precision.INT8 else 0
+    words = f"a second cache {size(cache)}"
+    words += f" + holes in {n_layers} layers × {size(HOLE_BYTES)}" if holes else ""
+    words += f" + {HEAP_PERCENT} % of {size(passing)} that comes and goes" if passing else ""
     return part(
-        "heap", cache + passing * HEAP_PERCENT // 100, words, "fitted to six runs on one CPU (glibc, torch 2.13)"
+        "heap", cache + holes + passing * HEAP_PERCENT // 100, words, "fitted to runs on one CPU (glibc, torch 2.13)"
     )

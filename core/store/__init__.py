@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from core.store.claims import Claims
 from core.store.database import Database
+from core.store.holdings import Holdings
 from core.store.jobs import Jobs
+from core.store.models import Models
 from core.store.queries import Queries
 from core.store.sweeps import Sweeps
+from core.store.waiting import Waitings
 from core.store.workers import Workers
 
 __all__ = ["Store"]
 
 
-class Store(Jobs, Claims, Sweeps, Workers, Queries):
+class Store(Jobs, Waitings, Claims, Sweeps, Workers, Holdings, Models, Queries):
     """Everything that can be asked of or written to the database, part by part in the files of this folder."""
 
     @classmethod

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Float, Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Float, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from core.errors import NotFound
 from core.ids import new_id
-from core.models import ArtifactRow, JobRow, MeasurementRow, SampleRow, TurnRow, now
+from core.models import ArtifactRow, JobRow, MeasurementRow, SampleRow, now
 from core.states import State
-from core.store.part import ATTEMPTS, JOBS, Part, append_event, fenced_write, leave
-from core.values import ArtifactRef, Measurement, Progress, Sample, Trouble
-
-TURNS = TurnRow.__table__
+from core.store.metrics import Metrics
+from core.store.part import ATTEMPTS, JOBS, append_event, fenced_write, leave
+from core.store.waiting import TURNS, Terms, best, parameters, rounded
+from core.values import ArtifactRef, Measurement, Metric, Progress, Sample, Trouble
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Claim:
     kind: str
     owner: str
     spec: dict[str, Any]
+    load_key: str = ""
+    work_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Pulse:
 
     is_mine: bool
     is_cancel_requested: bool
+    is_pause_requested: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,35 +48,45 @@ class Kept:
 
     measurements: Sequence[Measurement] = ()
     samples: Sequence[Sample] = ()
+    metrics: Sequence[Metric] = ()
 
 
-class Claims(Part):
+class Claims(Metrics):
     """Writes that a worker makes, each fenced by the attempt number."""
 
-    def claim(self, queue: str, worker: str, lease_s: float, device: str = "") -> Claim | None:
-        """Take the best queued job: highest priority, then the owner whose turn it is, then the oldest.
+    def claim(
+        self, queue: str, worker: str, lease_s: float, device: str = "", terms: Terms | None = None
+    ) -> Claim | None:
+        """Take the best queued job that the terms allow.
 
-        One conditional UPDATE decides, so that no two workers ever hold one job.
+        Highest priority first, then what need not wait for another model to go, then the owner whose turn it is, then
+        the oldest. One conditional UPDATE decides, so that no two workers ever hold one job.
         """
+        if terms is not None and not terms.takes:
+            return None
+        statement = _take(rounded(len(terms.takes)) if terms else None, bool(terms and terms.before))
         with self.database.write() as connection:
-            row = connection.execute(_TAKE, {"from_queue": queue, "by": worker, "lease_s": lease_s}).first()
+            asked = {"from_queue": queue, "by": worker, "lease_s": lease_s, **parameters(terms)}
+            row = connection.execute(statement, asked).first()
             if row is None:
                 return None
-            job_id, attempt, kind, owner, spec = row
-            connection.execute(_ATTEMPT, {"job_id": job_id, "attempt": attempt, "worker": worker, "device": device})
-            connection.execute(self._pass_turn, {"of": queue, "queue": queue, "owner": owner})
-            append_event(connection, job_id, "claimed", attempt, {"worker": worker})
-        return Claim(job_id, attempt, kind, owner, spec)
+            found = dict(row._mapping)
+            claim = Claim(job_id=found.pop("id"), **found)
+            began = {"job_id": claim.job_id, "attempt": claim.attempt, "worker": worker, "device": device}
+            connection.execute(_ATTEMPT, began)
+            connection.execute(self._pass_turn, {"of": queue, "queue": queue, "owner": claim.owner})
+            append_event(connection, claim.job_id, "claimed", claim.attempt, {"worker": worker})
+        return claim
 
     def pulse(self, held: Iterable[tuple[str, int]]) -> dict[str, Pulse]:
         """For each held (job, attempt): whether it is still the holder's, and whether it should stop."""
         attempts = dict(held)
-        columns = select(JobRow.id, JobRow.attempt, JobRow.state, JobRow.cancel_requested_at)
+        columns = select(JobRow.id, JobRow.attempt, JobRow.state, JobRow.cancel_requested_at, JobRow.pause_requested_at)
         with self.database.read() as connection:
             rows = connection.execute(columns.where(JobRow.id.in_(attempts))).all()
         found = {
-            job_id: Pulse(attempt == attempts[job_id] and state == State.RUNNING, requested is not None)
-            for job_id, attempt, state, requested in rows
+            job_id: Pulse(attempt == attempts[job_id] and state == State.RUNNING, cancel is not None, pause is not None)
+            for job_id, attempt, state, cancel, pause in rows
         }
         return {job_id: found.get(job_id, Pulse(False, False)) for job_id in attempts}
 
@@ -101,7 +115,16 @@ class Claims(Part):
         """
         with self.database.write() as connection:
             fenced_write(connection, job_id, attempt, {"attempt": attempt})
-            _insert_kept(connection, job_id, attempt, kept)
+            self._insert_kept(connection, job_id, attempt, kept)
+
+    def keep_result(self, job_id: str, attempt: int, result: dict[str, Any]) -> None:
+        """Write what is known of a result that is still being made; it stays whatever becomes of the attempt.
+
+        Raises:
+            Fenced: another attempt owns the job.
+        """
+        with self.database.write() as connection:
+            fenced_write(connection, job_id, attempt, {"result": result})
 
     def add_artifact(self, job_id: str, attempt: int, artifact: ArtifactRef) -> None:
         """Make files that lie in the artifacts' folder an artifact of the job.
@@ -115,17 +138,34 @@ class Claims(Part):
             connection.execute(insert(ArtifactRow).values(row))
             append_event(connection, job_id, "artifact", attempt, artifact.model_dump(mode="json"))
 
+    def leave_artifact(self, job_id: str, attempt: int, artifact: ArtifactRef) -> None:
+        """Add what a job that has ended left behind.
+
+        Raises:
+            NotFound: the job has been deleted meanwhile.
+        """
+        with self.database.write() as connection:
+            there = select(JobRow.id).where(JobRow.id == job_id).with_for_update()
+            if connection.execute(there).first() is None:
+                raise NotFound(f"There is no job {job_id}.")
+            row = artifact.model_dump(mode="json") | {"job_id": job_id, "attempt": attempt, "created_at": now()}
+            connection.execute(insert(ArtifactRow).values(row))
+            append_event(connection, job_id, "artifact", attempt, artifact.model_dump(mode="json"))
+
     def finish(
         self, job_id: str, attempt: int, state: State, result: dict[str, Any] | None, kept: Kept, words: str = ""
     ) -> None:
         """End a job as succeeded or cancelled with what it made, all in one step; a search then finds its `words`.
 
+        Without a result the one that it kept meanwhile, if any, stays.
+
         Raises:
             Fenced: another attempt owns the job.
         """
         with self.database.write() as connection:
-            leave(connection, job_id, attempt, state, state.value, values={"result": result, "words": words})
-            _insert_kept(connection, job_id, attempt, kept)
+            values = {"words": words} if result is None else {"result": result, "words": words}
+            leave(connection, job_id, attempt, state, state.value, values=values)
+            self._insert_kept(connection, job_id, attempt, kept)
 
     def fail(self, job_id: str, attempt: int, trouble: Trouble, kept: Kept, traceback: str | None = None) -> None:
         """End a job as failed, with a sentence for people and a traceback for whoever mends it.
@@ -137,21 +177,35 @@ class Claims(Part):
         facts = {"code": trouble.code, "message": trouble.message}
         with self.database.write() as connection:
             leave(connection, job_id, attempt, State.FAILED, "failed", values=values, traceback=traceback, data=facts)
-            _insert_kept(connection, job_id, attempt, kept)
+            self._insert_kept(connection, job_id, attempt, kept)
 
     def give_back(self, job_id: str, attempt: int, reason: str) -> State:
-        """Put a running job back into its queue; one that was asked to stop is cancelled instead.
+        """Put a running job back into its queue; one that was asked to stop is cancelled instead, or held.
 
         Raises:
             Fenced: another attempt owns the job.
         """
         with self.database.write() as connection:
-            asked = select(JobRow.cancel_requested_at).where(JobRow.id == job_id).with_for_update()
-            if connection.execute(asked).scalar() is not None:
+            asked = select(JobRow.cancel_requested_at, JobRow.pause_requested_at).where(JobRow.id == job_id)
+            row = connection.execute(asked.with_for_update()).first()
+            if row is not None and row.cancel_requested_at is not None:
                 leave(connection, job_id, attempt, State.CANCELLED, "cancelled")
                 return State.CANCELLED
+            if row is not None and row.pause_requested_at is not None:
+                leave(connection, job_id, attempt, State.HELD, "held")
+                return State.HELD
             leave(connection, job_id, attempt, State.QUEUED, "given_back", data={"reason": reason})
             return State.QUEUED
+
+    def _insert_kept(self, connection: Connection, job_id: str, attempt: int, kept: Kept) -> None:
+        base = {"job_id": job_id, "attempt": attempt}
+        if kept.measurements:
+            rows = [base | {"id": new_id()} | measurement.model_dump() for measurement in kept.measurements]
+            connection.execute(insert(MeasurementRow), rows)
+        if kept.samples:
+            bodies = [base | {"id": new_id(), "body": sample.model_dump(mode="json")} for sample in kept.samples]
+            connection.execute(insert(SampleRow), bodies)
+        self._insert_metrics(connection, job_id, attempt, kept.metrics)
 
     @cached_property
     def _pass_turn(self) -> Any:
@@ -161,21 +215,9 @@ class Claims(Part):
         return row.on_conflict_do_update(index_elements=["queue", "owner"], set_={"number": row.excluded.number})
 
 
-def claim_order() -> tuple[Any, ...]:
-    """The order in which `claim` takes the rows of jobs joined with turns."""
-    return JOBS.c.priority.desc(), func.coalesce(TURNS.c.number, 0), JOBS.c.id
-
-
-def waiting(queue: Any, *columns: Any) -> Select[Any]:
-    """A query over the queued jobs of a queue, joined with their owners' turns."""
-    turns = and_(TURNS.c.queue == JOBS.c.queue, TURNS.c.owner == JOBS.c.owner)
-    joined = select(*columns).select_from(JOBS.outerjoin(TURNS, turns))
-    return joined.where(JOBS.c.queue == queue, JOBS.c.state == State.QUEUED)
-
-
-def _take() -> Any:
-    best = waiting(bindparam("from_queue"), JOBS.c.id).order_by(*claim_order()).limit(1)
-    unlocked = best.with_for_update(skip_locked=True, of=JOBS).scalar_subquery()
+@lru_cache
+def _take(n_takes: int | None, has_before: bool) -> Any:
+    unlocked = best(n_takes, has_before).with_for_update(skip_locked=True, of=JOBS).scalar_subquery()
     taken = update(JOBS).where(JOBS.c.id == unlocked, JOBS.c.state == State.QUEUED)  # type: ignore[arg-type]
     return taken.values(
         state=State.RUNNING,
@@ -183,18 +225,8 @@ def _take() -> Any:
         worker=bindparam("by"),
         lease_until=now() + bindparam("lease_s", type_=Float),
         started_at=func.coalesce(JOBS.c.started_at, now()),
-    ).returning(JOBS.c.id, JOBS.c.attempt, JOBS.c.kind, JOBS.c.owner, JOBS.c.spec)
+        waiting_reason="",
+    ).returning(*(JOBS.c[name] for name in Claim.__dataclass_fields__ if name != "job_id"), JOBS.c.id)
 
 
-_TAKE = _take()
 _ATTEMPT = insert(ATTEMPTS).values(started_at=now())  # type: ignore[arg-type]
-
-
-def _insert_kept(connection: Connection, job_id: str, attempt: int, kept: Kept) -> None:
-    base = {"job_id": job_id, "attempt": attempt}
-    if kept.measurements:
-        rows = [base | {"id": new_id()} | measurement.model_dump() for measurement in kept.measurements]
-        connection.execute(insert(MeasurementRow), rows)
-    if kept.samples:
-        bodies = [base | {"id": new_id(), "body": sample.model_dump(mode="json")} for sample in kept.samples]
-        connection.execute(insert(SampleRow), bodies)

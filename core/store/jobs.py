@@ -29,6 +29,9 @@ class NewJob:
     name: str = ""
     words: str = ""
     model: str = ""
+    load_key: str = ""
+    work_tokens: int = 0
+    notes: tuple[str, ...] = ()
     visibility: Visibility = Visibility.TEAM
     priority: int = 0
     key: str | None = None
@@ -45,12 +48,14 @@ class Jobs(Part):
         Returns:
             The job as its row stands, and whether it is new.
         """
+        columns = vars(new) | {}
+        facts = {"owner": new.owner} | ({"notes": list(notes)} if (notes := columns.pop("notes")) else {})
         with self.database.write() as connection:
-            row = connection.execute(self._insert, {"id": new_id(), **vars(new)}).first()
+            row = connection.execute(self._insert, {"id": new_id(), **columns}).first()
             if row is None:
                 same = select(JOBS).where(JOBS.c.owner == new.owner, JOBS.c.key == new.key)
                 return job_of(connection.execute(same).one()), False
-            append_event(connection, row.id, "queued", data={"owner": new.owner})
+            append_event(connection, row.id, "queued", data=facts)
             return job_of(row), True
 
     @cached_property
@@ -71,7 +76,7 @@ class Jobs(Part):
         """
         with self.database.write() as connection:
             state = _locked_state(connection, job_id)
-            if state is State.QUEUED:
+            if state in (State.QUEUED, State.HELD):
                 check_move(state, State.CANCELLED)
                 _set(connection, job_id, state=State.CANCELLED, finished_at=now(), cancel_requested_at=now())
                 append_event(connection, job_id, "cancelled", data={"by": who})
@@ -81,6 +86,53 @@ class Jobs(Part):
             _set(connection, job_id, cancel_requested_at=now())
             append_event(connection, job_id, "cancel_requested", data={"by": who})
             return state
+
+    def pause(self, job_id: str, who: str) -> State:
+        """Hold a queued job; ask a running one to save what it has and let its place go.
+
+        Returns:
+            The state that the job is in now.
+
+        Raises:
+            NotFound: there is no such job.
+            IllegalMove: the job has ended, or is held already.
+        """
+        with self.database.write() as connection:
+            state = _locked_state(connection, job_id)
+            if state is State.RUNNING:
+                _set(connection, job_id, pause_requested_at=now())
+                append_event(connection, job_id, "pause_requested", data={"by": who})
+                return state
+            if state.is_finished:
+                raise IllegalMove(f"Job {job_id} has already {_ended(state)}: there is nothing to pause.")
+            check_move(state, State.HELD)
+            _set(connection, job_id, state=State.HELD, waiting_reason="")
+            append_event(connection, job_id, "held", data={"by": who})
+            return State.HELD
+
+    def resume(self, job_id: str, who: str) -> tuple[State, bool]:
+        """Put a held job back into its queue; take the wish to pause from a running one.
+
+        Returns:
+            The state that the job is in now, and whether it has just come into its queue.
+
+        Raises:
+            NotFound: there is no such job.
+            IllegalMove: nobody has paused it.
+        """
+        with self.database.write() as connection:
+            state = _locked_state(connection, job_id)
+            if state is State.HELD:
+                check_move(state, State.QUEUED)
+                _set(connection, job_id, state=State.QUEUED, pause_requested_at=None)
+                append_event(connection, job_id, "resumed", data={"by": who})
+                return State.QUEUED, True
+            pausing = select(JobRow.pause_requested_at).where(JobRow.id == job_id)
+            if state is not State.RUNNING or connection.execute(pausing).scalar() is None:
+                raise IllegalMove(f"Job {job_id} is {state}: only a paused job can be resumed.")
+            _set(connection, job_id, pause_requested_at=None)
+            append_event(connection, job_id, "resumed", data={"by": who})
+            return state, False
 
     def describe(self, job_id: str, *, name: str | None = None, note: str | None = None) -> None:
         """Give a job another name (at most 200 characters) or note.

@@ -13,10 +13,10 @@ from core.access import Who
 from core.errors import NotFound
 from core.models import ArtifactRow, AttemptRow, EventRow, JobRow, TurnRow
 from core.states import State
-from core.store.claims import waiting
 from core.store.part import Part
 from core.store.rows import whole_jobs
-from core.values import Event, Job, Visibility
+from core.store.waiting import waiting
+from core.values import ArtifactRef, Event, Job, Visibility
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,18 @@ class Queries(Part):
         query = select(JobRow.model).distinct().where(_visible(who), JobRow.model != "").order_by(JobRow.model)
         with self.database.read() as connection:
             return list(connection.execute(query).scalars())
+
+    def artifact(self, artifact_id: str) -> tuple[str, ArtifactRef]:
+        """The job that made an artifact, and the artifact.
+
+        Raises:
+            NotFound: there is no such artifact.
+        """
+        with self.database.read() as connection:
+            row = connection.execute(select(ArtifactRow.__table__).where(ArtifactRow.id == artifact_id)).first()
+        if row is None:
+            raise NotFound(f"There is no artifact {artifact_id}.")
+        return row.job_id, ArtifactRef(id=row.id, kind=row.kind, name=row.name, n_bytes=row.n_bytes)
 
     def artifact_ids(self) -> set[str]:
         """The ids of all artifacts: a folder without its row is rubbish."""

@@ -13,7 +13,7 @@ from core.values import ArtifactRef, Job, Measurement, Sample, Trouble, Visibili
 
 _SAME_NAME = (
     "id", "kind", "queue", "state", "owner", "priority", "name", "note", "model", "spec", "parent", "retry_of",
-    "attempt", "result", "created_at", "started_at", "finished_at", "worker",
+    "attempt", "result", "created_at", "started_at", "finished_at", "worker", "waiting_reason",
 )  # fmt: skip
 
 
@@ -34,10 +34,12 @@ def job_of(
         **{name: getattr(row, name) for name in _SAME_NAME},
         visibility=Visibility(row.visibility),
         is_cancel_requested=row.cancel_requested_at is not None,
+        is_pause_requested=row.pause_requested_at is not None,
         progress=row.progress,
         error=Trouble.model_validate(row.error) if row.error else None,
         measurements=tuple(
-            Measurement(name=m.name, value=m.value, unit=m.unit, n=m.n, spread=m.spread) for m in measurements
+            Measurement(name=m.name, value=m.value, unit=m.unit, n=m.n, spread=m.spread, predicted=m.predicted)
+            for m in measurements
         ),
         samples=tuple(Sample.model_validate(sample.body) for sample in samples),
         artifacts=tuple(ArtifactRef(id=a.id, kind=a.kind, name=a.name, n_bytes=a.n_bytes) for a in artifacts),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import delete, func, select
 
 from core.errors import WorkerLost
-from core.models import JobRow, WorkerRow, now
+from core.models import AttemptRow, JobRow, WorkerRow, now
 from core.states import State
-from core.store.claims import claim_order, waiting
 from core.store.part import Part, leave
+from core.store.waiting import claim_order, waiting
 from core.values import Trouble
 
 
@@ -33,10 +33,16 @@ class Sweeps(Part):
         return self._requeue(job_id, attempt, max_attempts, only_expired=False)
 
     def waiting_ids(self, queue: str, limit: int) -> list[str]:
-        """The first `limit` jobs that wait in a queue: as many messages should lie in the broker."""
-        query = waiting(queue, JobRow.id).order_by(*claim_order()).limit(limit)
+        """The first `limit` jobs that wait in a queue: as many messages should lie in the broker.
+
+        Of those that were told why they wait one is enough: who takes it sees whether the reason still holds, and wakes
+        the others.
+        """
+        query = waiting(queue, JobRow.id).order_by(*claim_order())
+        may_begin, must_wait = JobRow.waiting_reason == "", JobRow.waiting_reason != ""
         with self.database.read() as connection:
-            return list(connection.execute(query).scalars())
+            found = list(connection.execute(query.where(may_begin).limit(limit)).scalars())
+            return found + list(connection.execute(query.where(must_wait).limit(1)).scalars())
 
     def forget_dead_workers(self) -> None:
         """Drop the row of every worker whose lease ran out."""
@@ -52,20 +58,23 @@ class Sweeps(Part):
         if only_expired:
             held.append(JobRow.lease_until < now())
         with self.database.write() as connection:
-            columns = select(JobRow.worker, JobRow.cancel_requested_at).where(*held)
+            columns = select(JobRow.worker, JobRow.cancel_requested_at, JobRow.pause_requested_at).where(*held)
             row = connection.execute(columns.with_for_update(skip_locked=True)).first()
             if row is None:
                 return False
-            new = State.CANCELLED if row.cancel_requested_at else _after_loss(attempt, max_attempts)
+            lost = select(func.count()).where(AttemptRow.job_id == job_id, AttemptRow.outcome == "lost")
+            n_lost = connection.execute(lost).scalar_one() + 1  # a pause or a worker that stopped is no death
+            new = State.CANCELLED if row.cancel_requested_at else _after_loss(n_lost, max_attempts)
             event = "lost" if new is State.QUEUED else new.value
-            values = {"error": _given_up(attempt).model_dump(mode="json")} if new is State.FAILED else {}
+            new = State.HELD if new is State.QUEUED and row.pause_requested_at else new
+            values = {"error": _given_up(n_lost).model_dump(mode="json")} if new is State.FAILED else {}
             facts = {"worker": row.worker}
             leave(connection, job_id, attempt, new, event, values=values, outcome="lost", data=facts)
             return True
 
 
-def _after_loss(attempt: int, max_attempts: int) -> State:
-    return State.QUEUED if attempt < max_attempts else State.FAILED
+def _after_loss(n_lost: int, max_attempts: int) -> State:
+    return State.QUEUED if n_lost < max_attempts else State.FAILED
 
 
 def _given_up(attempts: int) -> Trouble:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,7 +14,11 @@ from core.store.part import Part
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """One worker process. Memory is of `device`, in bytes; `memory_kind` says whose: "gpu" or "host"."""
+    """One worker process. Memory is of `device`, in bytes; `memory_kind` says whose: "gpu" or "host".
+
+    `card` is the same for processes that share a device's memory, `place` for those that share files; `abilities` is a
+    `core.abilities.Abilities` as JSON.
+    """
 
     id: str
     queue: str
@@ -24,7 +29,9 @@ class WorkerInfo:
     memory_total: float
     memory_free: float
     slots: int
-    resident: str = ""
+    card: str = ""
+    place: str = ""
+    abilities: dict[str, Any] | None = None
 
 
 class Workers(Part):
@@ -34,7 +41,7 @@ class Workers(Part):
         """Say that a worker lives, for `lease_s` seconds more."""
         dialect = sqlite if self.database.is_sqlite else postgresql
         row = dialect.insert(WorkerRow).values(**asdict(info), started_at=now(), lease_until=now() + lease_s)
-        moving = {"memory_free": info.memory_free, "resident": info.resident, "lease_until": now() + lease_s}
+        moving = {"memory_free": info.memory_free, "abilities": info.abilities, "lease_until": now() + lease_s}
         with self.database.write() as connection:
             connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=moving))
 

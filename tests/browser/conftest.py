@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from core.client import Workbench
 from core.ids import new_id
 from core.migrate import migrate
 from core.settings import Settings
-from tests.support import eventually, running
+from tests.support import served_page
 from tests.web.fake_worker import FakeWorker
 
 ARGUMENTS = [
@@ -55,12 +54,8 @@ def bench_settings(tmp_path_factory: pytest.TempPathFactory, redis_server: str) 
 @pytest.fixture(scope="session")
 def address(bench_settings: Settings) -> Iterator[str]:
     """Where the page is."""
-    log = bench_settings.home / "web.log"
-    with running(bench_settings, "-m", "web", log=log):
-        found = eventually(lambda: re.search(r"http://[\d.]+:\d+", log.read_text()))
-        assert found is not None
-        yield found[0]
-    assert "Traceback" not in log.read_text()
+    with served_page(bench_settings) as served:
+        yield served
 
 
 @pytest.fixture(scope="session")

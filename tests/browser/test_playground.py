@@ -10,6 +10,7 @@ from core.client import Workbench
 from core.states import State
 from tests.browser.conftest import Watched
 from tests.support import eventually
+from tests.web.shelf import worker as other_worker
 
 END = "That is all there is to say."
 
@@ -220,7 +221,7 @@ def test_form_and_command_line_say_the_same_and_the_job_keeps_it(window: Watched
 
 def test_plain_completion_is_a_switch(window: Watched, bench: Workbench) -> None:
     page = window.page()
-    page.get_by_label("completion", exact=True).check()
+    page.get_by_role("radio", name="completion").click()
     job = bench.show(send(page, "Once upon a time"))
     assert (job.spec["mode"], job.spec["messages"], job.parent) == ("completion", [], None)
     wait_for_the_end(page)
@@ -272,3 +273,19 @@ def test_live_text_is_announced_by_sentence(window: Watched) -> None:
     expect(status).to_have_attribute("aria-live", "polite")
     expect(status).to_have_text(re.compile(r"[.!?]$|^The answer is"))
     assert page.locator("[data-text]").get_attribute("aria-live") is None
+
+
+def test_what_no_worker_can_run_says_why_and_cannot_be_chosen(window: Watched, bench: Workbench) -> None:
+    bench.store.report_worker(other_worker(id="limited"), 60)
+    page = window.page()
+    precision = page.get_by_role("radiogroup", name="Precision")
+    expect(precision.get_by_role("radio", name="int8")).to_have_attribute("aria-disabled", "true")
+    reason = page.locator("#field-dtype [data-why]")
+    expect(reason).to_contain_text("int8, nf4 cannot run here: bitsandbytes is not installed.")
+    precision.get_by_role("radio", name="float16", exact=True).click()
+    page.keyboard.press("ArrowRight")
+    expect(precision.get_by_role("radio", name="int8")).to_be_focused()
+    expect(reason.locator(".told")).to_be_visible()
+    expect(precision.get_by_role("radio", name="float16", exact=True)).to_have_attribute("aria-checked", "true")
+    assert bench.show(send(page, "in half")).spec["dtype"] == "float16"
+    bench.store.retire_worker("limited")

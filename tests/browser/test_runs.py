@@ -31,7 +31,7 @@ def test_the_list_shows_what_was_done_newest_first_and_follows_it(window: Watche
     expect(page.locator(".wb-bar .stats")).to_contain_text("1 running")
     bench.cancel(job.id)
     expect(page.locator("tbody tr").first).to_contain_text("cancelled")
-    expect(page.locator(".wb-bar .stats")).to_contain_text("4.80 of 16.0 GB")
+    expect(page.locator(".wb-bar .stats")).to_contain_text("11.2 GB free")
 
 
 def test_filters_search_and_their_address(window: Watched, bench: Workbench) -> None:

@@ -77,7 +77,9 @@ def test_the_command_that_is_shown_names_every_field_that_differs(fields: dict[s
     spec = parse_spec(GenerateSpec, fields)
     words = shlex.split(as_command("generate", spec))
     assert words[:3] == ["workbench", "submit", "generate"]
-    assert {flag_of(name) for name in spec.model_dump(exclude_defaults=True)} <= set(words)
+    assert {flag_of(name, type(spec).model_fields[name]) for name in spec.model_dump(exclude_defaults=True)} <= set(
+        words
+    )
 
 
 @given(st.dictionaries(st.text(max_size=10), st.none() | st.booleans() | st.integers() | st.text() | st.floats()))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.llm.batch import Batch, PaddedBatch, SeparateRows
-from core.llm.trial import batch_for
+from core.llm.trial import kind_of_batch
 from tests.llm.tiny import SEPARATE, SHARED, alone, prompt, tiny_model
 
 PIECE = 4
@@ -65,7 +65,7 @@ def read(batch: Batch[Any], group: list[Visit], prompts: list[list[int]]) -> Non
 def test_rows_that_come_and_go_get_the_tokens_they_would_get_alone(family: str) -> None:
     model = tiny_model(family)
     with torch.inference_mode():
-        batch = batch_for(model)
+        batch = kind_of_batch(model)(model)
     assert isinstance(batch, PaddedBatch)
     visits = schedule()
     run(batch, visits)
@@ -77,7 +77,7 @@ def test_rows_that_come_and_go_get_the_tokens_they_would_get_alone(family: str) 
 def test_a_model_whose_cache_cannot_be_shared_is_decoded_row_by_row(family: str) -> None:
     model = tiny_model(family)
     with torch.inference_mode():
-        batch = batch_for(model)
+        batch = kind_of_batch(model)(model)
     assert isinstance(batch, SeparateRows)
     visits = schedule()
     run(batch, visits)
@@ -94,7 +94,7 @@ def test_a_model_that_counts_the_padding_is_found_out() -> None:
 
     model.forward = forward_without_positions
     with torch.inference_mode():
-        assert isinstance(batch_for(model), SeparateRows)
+        assert kind_of_batch(model) is SeparateRows
 
 
 def test_a_batch_that_outgrows_its_room_stays_right() -> None:

@@ -18,8 +18,9 @@ from transformers import (
 )
 
 from core.catalog import ModelSource
-from core.errors import BadInput, ModelBroken, ModelError, ModelNotFound, NotACausalModel
-from core.llm.loading import LoadedModel, encode_chat, encode_text, load
+from core.errors import BadInput, ModelBroken, ModelError, ModelNotFound, NotACausalModel, PickledWeights
+from core.llm.encode import encode_chat, encode_text
+from core.llm.loading import LoadedModel, load
 from core.precision import Precision
 from core.values import Message
 from tests.llm.tiny import CONTEXT_LENGTH, tiny_model, word_tokenizer
@@ -144,14 +145,14 @@ def change_config(folder: Path, **fields: object) -> None:
         (make_config_a_list, ModelBroken, "config.json"),
         (name_an_unknown_family, ModelBroken, "never_heard_of"),
         (drop_weights, ModelBroken, "safetensors"),
-        (keep_only_a_pickle, ModelBroken, "safetensors"),
+        (keep_only_a_pickle, PickledWeights, "pickled"),
         (cut_weights, ModelBroken, "cannot be loaded"),
         (fill_weights_with_noise, ModelBroken, "cannot be loaded"),
         (drop_a_tensor, ModelBroken, "up_proj"),
         (claim_another_size, ModelBroken, "cannot be loaded"),
         (drop_tokenizer, ModelBroken, "cannot be loaded"),
         (spoil_tokenizer, ModelBroken, "cannot be loaded"),
-        (claim_to_be_quantized, ModelBroken, "stored quantized"),
+        (claim_to_be_quantized, ModelBroken, "GPTQ quantized model requires"),
         (ask_for_code_of_its_own, ModelBroken, "cannot be loaded"),
         (become_a_classifier, NotACausalModel, "LlamaForSequenceClassification"),
         (become_an_encoder, NotACausalModel, "BertForMaskedLM"),

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from core import catalog
 from core.catalog import (
     BUILTIN_NAME,
     STAMP_NAME,
@@ -23,6 +22,7 @@ from core.catalog import (
     fetch_builtin_gguf,
     resolve,
 )
+from core.catalog import builtin as catalog
 from core.errors import ModelBroken, ModelNotFound, SetupError
 from core.llm import unpack
 from core.llm.unpack import unpack_builtin

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from core.catalog import ModelSource
 from core.llm.loading import LoadedModel
+from core.llm.weigh import weigh
 from core.precision import Precision
 
 N_TOKENS = 200
@@ -79,12 +80,12 @@ SEPARATE: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def tiny_model(family: str) -> Any:
+def tiny_model(family: str, **changes: Any) -> Any:
     """A random model that heeds its context: with the usual small weights it would only look at the last token."""
     name, fields = (SHARED | SEPARATE)[family]
     torch.manual_seed(0)
     auto: Any = AutoModelForCausalLM
-    model = auto.from_config(getattr(transformers, name)(**fields)).eval()
+    model = auto.from_config(getattr(transformers, name)(**(fields | changes))).eval()
     with torch.no_grad():
         for weights in model.parameters():
             if weights.ndim > 1:
@@ -110,7 +111,7 @@ def as_loaded(model: Any, eos_ids: frozenset[int] = frozenset()) -> LoadedModel:
         device_name="test",
         context_length=CONTEXT_LENGTH,
         eos_ids=eos_ids,
-        weights_bytes=0,
+        weight=weigh(model),
         load_s=0.0,
     )
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from core.catalog import _installed_gguf
+from core.catalog.builtin import installed_gguf
 from core.errors import BadConfig, ModelBroken
 from core.memory import Precision, estimate, read_model
 from core.memory.cache import kv_bytes_per_token
@@ -115,9 +115,9 @@ def _reader_of(text: bytes) -> Reader:
     return lambda offset, length: text[offset : offset + length]
 
 
-@pytest.mark.skipif(_installed_gguf() is None, reason="the built-in model's wheel is not installed")
+@pytest.mark.skipif(installed_gguf() is None, reason="the built-in model's wheel is not installed")
 def test_the_built_in_models_packed_file_is_understood_as_the_dense_model_that_it_becomes() -> None:
-    path = _installed_gguf()
+    path = installed_gguf()
     assert path is not None
     model = open_model(path)
     assert model.table.parameters == 134_515_008

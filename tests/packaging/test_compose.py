@@ -68,7 +68,7 @@ def test_each_service_runs_a_command_that_exists(name: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_each_service_is_given_settings_that_exist(name: str) -> None:
     settings = {f"WORKBENCH_{field.upper()}" for field in Settings.model_fields}
-    assert SERVICES[name]["environment"].keys() <= settings
+    assert SERVICES[name]["environment"].keys() - {"HF_TOKEN"} <= settings
     assert {"WORKBENCH_DATABASE_URL", "WORKBENCH_REDIS_URL"} <= SERVICES[name]["environment"].keys()
 
 
@@ -129,3 +129,7 @@ def test_the_worker_says_whether_it_is_well(tmp_path: Path, sqlite_url: str, mon
         store.report_worker(report, lease_s=30)
     assert healthy.main() == 0
     store.close()
+
+
+def test_the_worker_alone_gets_the_token_of_the_hub() -> None:
+    assert [name for name, service in SERVICES.items() if "HF_TOKEN" in service["environment"]] == ["worker"]

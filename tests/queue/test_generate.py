@@ -151,7 +151,10 @@ def test_a_bad_model_fails_its_job_in_a_sentence_and_leaves_the_worker_healthy(
         job = ask(workbench, model=str(folder))
         assert job.state is State.FAILED, name
         assert job.error is not None
-        assert job.error.code in {"model_broken", "model_not_found", "not_a_causal_model"}, (name, job.error)
+        assert job.error.code in {"model_broken", "model_not_found", "not_a_causal_model", "bad_config"}, (
+            name,
+            job.error,
+        )
         assert folder.name in job.error.message, job.error
     healthy = ask(workbench, max_new_tokens=2)
     assert healthy.state is State.SUCCEEDED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,15 @@ def in_state(workbench: Workbench, job: Job, *states: State) -> Job:
 
 def ended(workbench: Workbench, job: Job) -> Job:
     return eventually(lambda: (found := workbench.show(job.id)).state.is_finished and found)  # type: ignore[return-value]
+
+
+def stop_outside_a_write(settings: Settings, process: subprocess.Popen[bytes]) -> None:
+    """SIGSTOP while nobody else can write: a process asleep within its write would hold the lock for ever."""
+    lock = sqlite3.connect(settings.database_url.removeprefix("sqlite:///"), timeout=60, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    os.kill(process.pid, signal.SIGSTOP)
+    lock.execute("ROLLBACK")
+    lock.close()
 
 
 def lines(log: Path) -> list[str]:
@@ -202,7 +212,7 @@ def test_a_worker_that_wakes_up_after_it_was_declared_lost_writes_nothing(
     job = workbench.submit("quick", {"seconds": 5, "log": str(log)})
     with worker(settings, "interactive") as sleeper:
         eventually(lambda: lines(log))
-        os.kill(sleeper.pid, signal.SIGSTOP)
+        stop_outside_a_write(settings, sleeper)
         with worker(settings, "interactive") as second:
             eventually(lambda: workbench.show(job.id).attempt == 2)
             os.kill(sleeper.pid, signal.SIGCONT)

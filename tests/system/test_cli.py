@@ -33,7 +33,7 @@ def test_a_job_is_submitted_waited_for_and_printed_as_one_object(running: House)
     assert (job["state"], job["attempt"], job["error"]) == ("succeeded", 1, None)
     assert (job["name"], job["priority"]) == ("a name", 3)
     assert job["result"]["text"] == "one two "
-    assert job["measurements"][0].keys() == {"name", "value", "unit", "n", "spread"}
+    assert job["measurements"][0].keys() == {"name", "value", "unit", "n", "spread", "predicted"}
 
 
 def test_the_answer_goes_to_stdout_alone_and_the_figures_to_stderr(running: House) -> None:

@@ -6,9 +6,11 @@ stranger would like a browser to run. `python -m tests.web.fake_worker` serves t
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from core import stream
@@ -18,6 +20,7 @@ from core.store import Store
 from core.store.claims import Claim, Kept
 from core.store.workers import WorkerInfo
 from core.values import MadeBy, Measurement, Message, Sample, Trouble
+from tests.web.previews import previewed
 
 NASTY = (
     '<img src=x onerror="window.pwned=1"> ![x](https://example.org/a.png) [link](javascript:window.pwned=2) '
@@ -29,6 +32,8 @@ ANSWER = (
     "```python\nprint('a long line of code that scrolls sideways on a phone, as it must, and not the page')\n```\n\n"
     "| precision | bytes |\n|---|---|\n| float32 | 4 |\n| int8 | 1 |\n\nThat is all there is to say."
 )
+
+INSPECTED = Path(__file__).parent / "inspected.json"  # what such a job found in the built-in model
 
 TROUBLE = Trouble(
     code="out_of_memory",
@@ -76,10 +81,18 @@ class FakeWorker(threading.Thread):
             pipe.execute()
 
     def work(self, claim: Claim) -> None:
-        prompt = claim.spec["prompt"]
+        prompt = claim.spec.get("prompt", "")
         if "fail" in prompt:
             left = "Traceback (most recent call last):\n  <b>line</b>"
             self.store.fail(claim.job_id, claim.attempt, TROUBLE, Kept(), left)
+            return
+        if claim.kind == "inspect":
+            found = json.loads(INSPECTED.read_text()) | {"model": claim.spec["model"]}
+            self.store.finish(claim.job_id, claim.attempt, State.SUCCEEDED, found, Kept(), found["text"])
+            return
+        if claim.kind == "preview":
+            body = previewed(claim.spec).model_dump(mode="json")
+            self.store.finish(claim.job_id, claim.attempt, State.SUCCEEDED, body, Kept(), body["text"])
             return
         whole = NASTY if "nasty" in prompt else ANSWER * (40 if "slow" in prompt else 1)
         text = self._written(claim, whole)

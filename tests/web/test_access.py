@@ -91,12 +91,15 @@ def test_a_link_on_another_site_may_lead_here_but_its_scripts_read_nothing(doors
         ({"host": "evil.example"}, False),
     ],
 )
-def test_a_socket_must_come_from_a_page_of_ours(doors: TestClient, headers: dict[str, str], is_open: bool) -> None:
+@pytest.mark.parametrize("address", [SOCKET, "ws://localhost:7860/ws/models"])
+def test_a_socket_must_come_from_a_page_of_ours(
+    doors: TestClient, address: str, headers: dict[str, str], is_open: bool
+) -> None:
     if is_open:
-        with doors.websocket_connect(SOCKET, headers=headers) as socket:
+        with doors.websocket_connect(address, headers=headers) as socket:
             assert socket.receive_text() == "me"
         return
-    with pytest.raises(WebSocketDisconnect), doors.websocket_connect(SOCKET, headers=headers):
+    with pytest.raises(WebSocketDisconnect), doors.websocket_connect(address, headers=headers):
         pass
 
 
@@ -148,8 +151,10 @@ def test_of_all_routes_that_gradio_mounts_only_few_are_open(app: ASGIApp, web: T
     shut = {path for path in filled if web.head(path).headers.get("content-length") == "22"}
     assert len(filled) > 40
     assert filled - shut <= {
-        "/", "/runs", "/fit", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/static/x",
-        "/assets/x", "/gradio_api/run/x", "/gradio_api/run/x/",
+        "/", "/runs", "/models", "/fit", "/compare", "/learn", "/side-by-side", "/train", "/data", "/artifacts",
+        "/config", "/config/",
+        "/theme.css", "/favicon.ico", "/manifest.json", "/static/x", "/assets/x", "/gradio_api/run/x",
+        "/gradio_api/run/x/",
     }  # fmt: skip
 
 

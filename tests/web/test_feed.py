@@ -46,7 +46,8 @@ class Scene:
         self.attempt, self.written = self.attempt + 1, ""
 
     def late_writer(self) -> None:
-        self._entry(0, "from a worker that was declared lost", attempt=self.attempt - 1)
+        if self.attempt > 1:
+            self._entry(0, "from a worker that was declared lost", attempt=self.attempt - 1)
 
     def come(self) -> None:
         self.seats.append((Page(), Viewer()))

@@ -100,8 +100,8 @@ def test_the_first_start_has_a_prompt_and_an_opened_job_its_form(playground: Pla
 
 
 def test_the_command_line_follows_the_form(playground: Playground) -> None:
-    command = playground.show_command(form(playground, "it's", temperature=0.5), request())
+    command = playground.follow(form(playground, "it's", temperature=0.5), request())[0]
     assert "workbench submit generate --prompt" in command
     assert "--temperature 0.5" in command
-    assert "less than or equal to 2" in playground.show_command(form(playground, "x", temperature=9), request())
-    assert "Write a message" in playground.show_command(form(playground, ""), request())
+    assert "less than or equal to 2" in playground.follow(form(playground, "x", temperature=9), request())[0]
+    assert "Write a message" in playground.follow(form(playground, ""), request())[0]

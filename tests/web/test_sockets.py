@@ -15,6 +15,7 @@ from core.states import State
 from core.store.claims import Kept
 from core.values import Visibility
 from tests.web.fake_worker import ANSWER, FakeWorker
+from tests.web.shelf import WORKER, fill, held
 from tests.web.viewers import Page
 
 MISSING = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -194,7 +195,7 @@ def test_nobody_is_kept_once_the_viewers_have_gone(app: Any, web: TestClient, wo
     with web.websocket_connect("ws://localhost/ws/jobs?bar=true") as socket:
         page.hear(socket.receive_text())
     assert not hub._feeds
-    assert not hub._boards
+    assert not hub._looked
 
 
 def test_the_list_follows_what_happens(web: TestClient, workbench: Workbench, writer: FakeWorker) -> None:
@@ -222,3 +223,15 @@ def test_older_pages_of_the_list_begin_where_the_newer_one_ended(web: TestClient
         read_until(socket, older, lambda page: page.parts)
     assert json.loads(older.parts["order"]) == ids[50:]
     assert "data-older" not in older.parts["foot"]
+
+
+def test_the_models_are_followed_though_nothing_rings(web: TestClient, workbench: Workbench) -> None:
+    fill(workbench)
+    page = Page()
+    with web.websocket_connect("ws://localhost/ws/models") as socket:
+        read_until(socket, page, lambda page: "Qwen2.5-0.5B" in page.parts.get("places", ""))
+        assert "No model is in memory" in page.parts["memory"]
+        workbench.store.report_holdings(WORKER, [held()])
+        read_until(socket, page, lambda page: "in memory, nf4" in page.parts["places"])
+        job = workbench.submit("download", {"model": "org/x"})
+        read_until(socket, page, lambda page: page.parts["jobs"] == json.dumps([job.id]))

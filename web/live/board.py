@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.access import Who
 from core.client import Workbench
 from core.store.queries import JobFilter
 from web import runs_view
-from web.live.channel import Channel, Fragments, Viewer
+from web.live.looked import Looked
 
 PAGE = 50
 
@@ -25,13 +24,12 @@ class Query:
     before: str = ""
 
 
-class Board(Channel):
+class Board(Looked):
     """What the viewers of one list share."""
 
     def __init__(self, query: Query) -> None:
-        super().__init__()
+        super().__init__(query)
         self.query = query
-        self._fragments = Fragments()
 
     def look(self, client: Workbench) -> dict[str, str]:
         """The list as it is now, rendered. Reads the store, so it belongs into a thread."""
@@ -47,15 +45,3 @@ class Board(Channel):
             "foot": foot,
             "models": json.dumps(client.store.models_used(client.who)),
         }  # fmt: skip
-
-    def take(self, fragments: Mapping[str, str]) -> None:
-        """Take the list as it is now."""
-        if self._fragments.update(fragments):
-            self.changed()
-
-    def news(self, viewer: Viewer) -> list[str]:
-        """The rows that have changed since the viewer last got some."""
-        if viewer.version == self._fragments.version:
-            return []
-        seen, viewer.version = viewer.version, self._fragments.version
-        return [self.encoded((seen,), {"type": "parts", "parts": self._fragments.since(seen)})]

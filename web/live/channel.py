@@ -51,7 +51,9 @@ class Fragments:
 
 
 class Channel(ABC):
-    """Something that is watched."""
+    """Something that is watched. `again_s`: how often it is read though nobody rang, where that is more than usual."""
+
+    again_s = float("inf")
 
     def __init__(self) -> None:
         self.viewers: set[Viewer] = set()

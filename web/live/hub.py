@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -17,9 +17,10 @@ from core.errors import NotFound, WorkbenchError
 from core.store.claims import Pulse
 from core.values import Job
 from web import job_view
-from web.live.board import Board, Query
 from web.live.channel import Channel, Viewer
+from web.live.curves import Curves
 from web.live.feed import Feed
+from web.live.looked import Looked
 from web.live.reader import Entry, Reader
 
 TICK_S = 0.05  # a viewer gets at most one batch of messages in this time
@@ -42,8 +43,9 @@ class Hub:
         self.client = client
         self.is_live = False
         self._feeds: dict[str, Feed] = {}
-        self._boards: dict[Query, Board] = {}
+        self._looked: dict[Hashable, Looked] = {}
         self._reader = Reader(client.settings, client.keys.all_jobs, self._watched, self._take, self._turned)
+        self._curves = Curves()
         self._news = asyncio.Event()
         self._polled_at = float("-inf")
         self._n_woken = 0
@@ -71,9 +73,9 @@ class Hub:
             self._reader.watch_anew()
         return self._joined(feed, viewer)
 
-    def watch_list(self, query: Query, viewer: Viewer) -> Board:
-        """Join the viewers of a list of jobs."""
-        return self._joined(self._boards.setdefault(query, Board(query)), viewer)
+    def watch(self, channel: Looked, viewer: Viewer) -> Looked:
+        """Join the viewers of a list of jobs or of the models; where somebody watches the same, that one is shared."""
+        return self._joined(self._looked.setdefault(channel.key, channel), viewer)
 
     def leave(self, channel: Channel, viewer: Viewer) -> None:
         """Leave a channel; the last one drops it."""
@@ -81,8 +83,8 @@ class Hub:
         if not channel.viewers:
             if isinstance(channel, Feed) and self._feeds.get(channel.job_id) is channel:
                 del self._feeds[channel.job_id]
-            if isinstance(channel, Board) and self._boards.get(channel.query) is channel:
-                del self._boards[channel.query]
+            if isinstance(channel, Looked) and self._looked.get(channel.key) is channel:
+                del self._looked[channel.key]
 
     def _joined(self, channel: AnyChannel, viewer: Viewer) -> AnyChannel:
         channel.viewers.add(viewer)
@@ -107,8 +109,8 @@ class Hub:
         self._news.set()
 
     def _ring(self) -> None:
-        for board in self._boards.values():
-            board.is_stale = True
+        for looked in self._looked.values():
+            looked.is_stale = True
         for feed in self._feeds.values():
             feed.is_stale = feed.is_stale or feed.is_waiting  # its place in the queue may have changed
 
@@ -120,7 +122,7 @@ class Hub:
             self._news.set()
 
     def _channels(self) -> list[Channel]:
-        return [*self._feeds.values(), *self._boards.values()]
+        return [*self._feeds.values(), *self._looked.values()]
 
     async def _pace(self) -> None:
         while True:
@@ -160,8 +162,9 @@ class Hub:
     def _read_where_due(self, channel: Channel) -> None:
         age_s = asyncio.get_running_loop().time() - channel.read_at
         feed_s = max(READ_AGAIN_S, READ_AGAIN_PER_FEED_S * len(self._feeds))
-        least_s = LIST_AGAIN_S if isinstance(channel, Board) else feed_s
-        if channel.is_stale and not channel.is_loading and age_s >= least_s:
+        least_s = LIST_AGAIN_S if isinstance(channel, Looked) else feed_s
+        is_due = (channel.is_stale and age_s >= least_s) or age_s >= channel.again_s
+        if is_due and not channel.is_loading:
             channel.is_loading = True
             self._spawn(self._read(channel))
 
@@ -169,7 +172,7 @@ class Hub:
         channel.is_stale = False  # before the read: a ring during it means to read once more
         channel.read_at = asyncio.get_running_loop().time()
         try:
-            await (self._read_job(channel) if isinstance(channel, Feed) else self._read_list(channel))
+            await (self._read_job(channel) if isinstance(channel, Feed) else self._read_looked(channel))
         except WorkbenchError as error:
             log.warning("%s", error)
         except Exception:
@@ -185,7 +188,7 @@ class Hub:
         is_live = self.is_live
 
         def look() -> tuple[Job, dict[bool, dict[str, str]]]:
-            seen = job_view.look(self.client, feed.job_id, is_live)
+            seen = job_view.look(self.client, feed.job_id, is_live, self._curves.of)
             return seen.job, {may: job_view.render(seen, may_change=may) for may in who_may}
 
         try:
@@ -193,9 +196,9 @@ class Hub:
         except NotFound:
             feed.take_absence()
 
-    async def _read_list(self, board: Channel) -> None:
-        assert isinstance(board, Board)
-        board.take(await self._in_thread(board.look, self.client))
+    async def _read_looked(self, channel: Channel) -> None:
+        assert isinstance(channel, Looked)
+        channel.take(await self._in_thread(channel.look, self.client))
 
     async def _in_thread(self, do: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, do, *arguments)

@@ -1,4 +1,4 @@
-"""The two sockets of the pages: one job, and a list of jobs. What is sent over them comes from the hub."""
+"""The sockets of the pages: one job, a list of jobs, and the models. What is sent over them comes from the hub."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from core.client import Workbench
 from core.errors import WorkbenchError
 from core.store.queries import JobFilter
 from web.access import asker
-from web.live.board import Query
+from web.live.board import Board, Query
 from web.live.channel import Channel, Viewer
 from web.live.hub import Hub
+from web.live.shelf import Shelf
 
 NO_SUCH_JOB = 4404
 router = APIRouter()
@@ -51,7 +52,16 @@ async def list_socket(
     hub: Hub = socket.app.state.hub
     viewer = Viewer()
     query = Query(asker(socket), bar, JobFilter(kind, state, owner, model, words[:500]), before)
-    await _serve(socket, hub, hub.watch_list(query, viewer), viewer)
+    await _serve(socket, hub, hub.watch(Board(query), viewer), viewer)
+
+
+@router.websocket("/ws/models")
+async def models_socket(socket: WebSocket) -> None:
+    """Follow what models there are and what is in memory."""
+    await socket.accept()
+    hub: Hub = socket.app.state.hub
+    viewer = Viewer()
+    await _serve(socket, hub, hub.watch(Shelf(asker(socket)), viewer), viewer)
 
 
 def _look_up(client: Workbench, who: Who, job_id: str) -> tuple[str, bool]:

@@ -45,7 +45,8 @@ class Fit:
         client = acting_for(self._client, request)
         try:
             asked = read_asked(data)
-            found = Answer(asked.title, answer(asked, client.settings), cards_there(client.workers()))
+            here = asked.model if any(one.info.name == asked.model for one in client.models()) else ""
+            found = Answer(asked.title, answer(asked, client.settings), cards_there(client.workers()), here)
             shown = [render_said(found), draw(found), render_cards(found)]
         except WorkbenchError as error:
             return [turn, said(error.message, error.hint), None, ""]

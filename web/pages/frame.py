@@ -10,6 +10,7 @@ import gradio as gr
 
 from core.client import Workbench
 from web.access import asker
+from web.assets import ECHARTS
 from web.templates import fragment
 
 
@@ -22,8 +23,21 @@ class Page:
     scripts: tuple[str, ...] = ()
 
 
-CHARTS = ("vendor/echarts.min.js", "charts.js")  # a megabyte: for pages with charts alone
-PAGES = (Page("Playground", "/"), Page("Runs", "/runs"), Page("Will it fit?", "/fit", (*CHARTS, "fit.js")))
+CHARTS = (ECHARTS,)  # a megabyte: up front where there is a chart at once, elsewhere when one appears
+PAGES = (
+    Page("Playground", "/"),
+    Page("Compare", "/compare", ("compare.js",)),
+    Page("Fine-tune", "/train", ("train.js",)),
+    Page("Runs", "/runs", ("compare.js",)),
+    Page("Models", "/models", ("models.js",)),
+    Page("Will it fit?", "/fit", (*CHARTS, "fit.js")),
+)
+ASIDE = (  # not in the bar: reached from where they are needed
+    Page("What quantization does", "/learn", (*CHARTS, "learn.js")),
+    Page("Data", "/data", ("data.js",)),
+    Page("Artifact", "/artifacts", ("data.js",)),
+    Page("Side by side", "/side-by-side", ("compare.js", "side.js")),
+)
 SILENT: dict[str, Any] = {
     "queue": False,  # each handler ends at once, so none needs an event stream, and no tab holds a connection
     "show_progress": "hidden",

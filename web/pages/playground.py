@@ -5,7 +5,7 @@ Its state is the address: the handlers get the id of the job that is shown and l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -18,16 +18,17 @@ from core.jobs.generate import GenerateSpec
 from core.spec import as_command, parse_spec
 from core.store.queries import JobFilter
 from core.values import Job
-from web import forms, turns
+from web import forms, offers, turns
+from web.mending import mend
 from web.pages.frame import SILENT, acting_for, asked, bar, html, listen
 from web.templates import fragment
 
 FIRST_PROMPT = "Why is the sky blue? Answer in two sentences."
 OWN_FIELDS = ("prompt", "messages")  # the page itself asks for these
-TALK = "wb.talk(element, props, watch, trigger, ['stop', 'retry', 'regenerate', 'edit'])"
+TALK = "wb.talk(element, props, watch, trigger, ['stop', 'retry', 'mend', 'regenerate', 'edit'])"
 SEND = "wb.sender(element, trigger, 'send')"
 COMMAND = "wb.command(trigger, 'follow')"
-MODELS = ((f"{BUILTIN_NAME.rsplit('/', 1)[-1]} · built in", BUILTIN_NAME),)
+PREFILLED = ("model", "adapter", "dtype")  # what an address may ask to begin with
 Values = dict[Any, Any]
 
 
@@ -46,9 +47,13 @@ class Playground:
                 )
                 self.sender = html(fragment("send"), SEND, elem_id="sender")
             with gr.Column(scale=3, min_width=280, elem_id="form"):
-                self.form = forms.controls(GenerateSpec, skip=OWN_FIELDS, choices={"model": MODELS})
+                first = {"model": [offers.BUILTIN], "adapter": []}
+                self.form = forms.controls(GenerateSpec, OWN_FIELDS, first, {"dtype": self._add_needs})
                 self.command = html("${value}", COMMAND, value="", elem_id="command")
         self._wire(page)
+
+    def _add_needs(self) -> None:
+        self.needs = html("${value}", value="", elem_id="needs")
 
     def _wire(self, page: gr.Blocks) -> None:
         components = [control.component for control in self.form]
@@ -59,7 +64,10 @@ class Playground:
         listen(self.view, "regenerate", self.regenerate, everything, shown)
         listen(self.view, "stop", self.stop, None, shown)
         listen(self.view, "retry", self.retry, None, shown)
-        listen(self.command, "follow", self.show_command, everything, self.command)
+        listen(self.view, "mend", self.mend, None, shown)
+        listen(self.command, "follow", self.follow, everything, [self.command, self.needs])
+        model, adapter = (self._component(name) for name in ("model", "adapter"))
+        model.change(self.offer_adapters, [model, adapter], adapter, **SILENT)
         opened = [self.prompt, self.trouble, *components]
         page.load(self.open, self.view, opened, js="() => [wb.opened()]", **SILENT)
 
@@ -71,16 +79,22 @@ class Playground:
         client = acting_for(self._client, request)
         said_by_page = opened if isinstance(opened, dict) else {}
         job_id, gone = str(said_by_page.get("job") or ""), str(said_by_page.get("gone") or "")
-        unchanged = [gr.skip() for _ in self.form]
+        asked_for = {name: str(said_by_page[name]) for name in PREFILLED if said_by_page.get(name)}
         if gone:
-            return [gr.skip(), said(f"There is no job {gone}."), *unchanged]
+            return [gr.skip(), said(f"There is no job {gone}."), *self._offered(client, {})]
         if not job_id:
             is_first_start = not client.count(JobFilter(owner=client.who.name))
-            return [FIRST_PROMPT if is_first_start else gr.skip(), "", *unchanged]
+            return [FIRST_PROMPT if is_first_start else gr.skip(), "", *self._offered(client, asked_for)]
         try:
-            return [gr.skip(), "", *forms.shown(self.form, client.show(job_id).spec)]
+            return [gr.skip(), "", *self._offered(client, client.show(job_id).spec)]
         except WorkbenchError as error:
-            return [gr.skip(), said(error.message, error.hint), *unchanged]
+            return [gr.skip(), said(error.message, error.hint), *self._offered(client, {})]
+
+    def offer_adapters(self, model: Any, adapter: Any, request: gr.Request) -> Any:
+        """The adapters that were trained on the model that is chosen; one of another model is put down."""
+        client, chosen = acting_for(self._client, request), str(model or "")
+        cleared = {"value": None} if offers.is_of_another(client, str(adapter or ""), chosen) else {}
+        return gr.update(choices=offers.adapters(client, chosen), **cleared)
 
     def send(self, values: Values, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Ask what stands in the prompt."""
@@ -102,22 +116,41 @@ class Playground:
         by = asked(self._client, event, request)
         return self._answer(lambda: by.client.retry(by.job))
 
+    def mend(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Submit what helps the answer that failed; another answer is shown here, any other job on its own page."""
+        by = asked(self._client, event, request)
+        try:
+            job = mend(by.client, by.job, by.key)
+        except WorkbenchError as error:
+            return [gr.skip(), gr.skip(), said(error.message, error.hint)]
+        return [{"job": job.id} if job.kind == turns.KIND else {"go": f"/runs?job={job.id}"}, gr.skip(), ""]
+
     def stop(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """End the answer that is being written; what is written stays."""
         by = asked(self._client, event, request)
         return self._answer(lambda: by.client.cancel(by.job))
 
-    def show_command(self, values: Values, request: gr.Request) -> str:
-        """The command line that does what the form would do."""
-        client = acting_for(self._client, request)
+    def follow(self, values: Values, request: gr.Request) -> list[str]:
+        """The command line that does what the form would do, and what the chosen model would take."""
+        client, fields = acting_for(self._client, request), self._fields(values)
+        needs = offers.render_needs(client, str(fields.get("model") or ""), str(fields.get("dtype") or ""))
+        return [self._command(client, values, fields), needs]
+
+    def _command(self, client: Workbench, values: Values, fields: dict[str, Any]) -> str:
         job_id, prompt = str((values[self.view] or {}).get("job", "")), values[self.prompt] or ""
         try:
-            fields = turns.spec_fields(turns.after(client, job_id), prompt, self._fields(values))
-            command = as_command(turns.KIND, parse_spec(GenerateSpec, fields))
+            spec = parse_spec(GenerateSpec, turns.spec_fields(turns.after(client, job_id), prompt, fields))
         except WorkbenchError as error:
             sentence = error.message if prompt.strip() else "Write a message to see it."
             return fragment("command", command="", sentence=sentence)
-        return fragment("command", command=command, sentence="")
+        return fragment("command", command=as_command(turns.KIND, spec), sentence="")
+
+    def _offered(self, client: Workbench, spec: Mapping[str, Any]) -> list[Any]:
+        known = {"model": offers.models(client), "adapter": offers.adapters(client, spec.get("model") or BUILTIN_NAME)}
+        return forms.offered(self.form, known, offers.why_not(client), spec)
+
+    def _component(self, name: str) -> Any:
+        return next(control.component for control in self.form if control.name == name)
 
     def _fields(self, values: Values) -> dict[str, Any]:
         return forms.read(self.form, [values[control.component] for control in self.form])

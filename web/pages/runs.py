@@ -13,11 +13,15 @@ import gradio as gr
 from core.client import Workbench
 from core.errors import WorkbenchError
 from core.states import State
+from web.mending import mend
+from web.pages.acting import merge_of
+from web.pages.compare import answer_of_advice
 from web.pages.frame import asked, bar, html, listen
 from web.pages.playground import said
 from web.templates import fragment
 
-JOB = "wb.jobPage(element, props, watch, trigger, ['stop', 'retry', 'describe', 'remove'])"
+EVENTS = ("stop", "retry", "mend", "pause", "resume", "merge", "describe", "remove")
+JOB = f"wb.jobPage(element, props, watch, trigger, {[*EVENTS, 'advise']})"
 
 
 class Runs:
@@ -30,8 +34,9 @@ class Runs:
         html(fragment("runs_layout", kinds=kinds, states=list(State), me=client.who.name), "wb.runs(element)")
         self.trouble = html("${value}", value="", elem_id="trouble")
         self.view = html(fragment("job_layout"), JOB, value={"job": ""}, elem_id="job")
-        for event in ("stop", "retry", "describe", "remove"):
+        for event in EVENTS:
             listen(self.view, event, getattr(self, event), None, [self.view, self.trouble])
+        listen(self.view, "advise", self.advise, None, self.view)
 
     def stop(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Cancel it, or ask it to stop."""
@@ -43,10 +48,35 @@ class Runs:
         by = asked(self._client, event, request)
         return _answer(lambda: {"job": by.client.retry(by.job).id})
 
+    def mend(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Submit what helps it, and go there."""
+        by = asked(self._client, event, request)
+        return _answer(lambda: {"job": mend(by.client, by.job, by.key).id})
+
+    def pause(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Hold it until it is resumed."""
+        by = asked(self._client, event, request)
+        return _answer(lambda: {"job": by.client.pause(by.job).id})
+
+    def resume(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Let it go on."""
+        by = asked(self._client, event, request)
+        return _answer(lambda: {"job": by.client.resume(by.job).id})
+
+    def merge(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Merge the adapter that it made into its base, and go there."""
+        by = asked(self._client, event, request)
+        return _answer(lambda: {"job": merge_of(by.client, by.job, by.key).id})
+
     def describe(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Give it a name and a note."""
         by = asked(self._client, event, request)
         return _answer(lambda: {"job": by.client.describe(by.job, name=by.name, note=by.note).id, "saved": by.text})
+
+    def advise(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        """Which variant of a comparison to take on a card, at a context, for a goal."""
+        by = asked(self._client, event, request)
+        return answer_of_advice(by.client, by.job, event._data)
 
     def remove(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Forget it, and go back to the list."""

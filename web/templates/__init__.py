@@ -6,23 +6,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
-from web.format import ago, clock, quantity, written
+from core.markup import environment as made
+from web.format import ago, clock, kind_title, quantity, written
 
 
 @cache
 def environment() -> Environment:
     """Jinja with escaping on, for every file of this folder."""
-    found = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    found.filters |= {"ago": ago, "clock": clock, "written": _written}
+    found = made(Path(__file__).parent, Environment)
+    found.filters |= {"ago": ago, "clock": clock, "written": _written, "kind": kind_title}
     found.globals |= {"quantity": quantity}
     return found
 

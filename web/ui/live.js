@@ -7,7 +7,7 @@
   wb.follow = (root, job, {painted = () => {}, changed = () => {}, ended = () => {}, gone = () => {}} = {}) => {
     const place = root.querySelector("[data-text]"), status = root.querySelector("[data-status]");
     const view = {job, text: "", attempt: 0, at: 0, state: "", raw: false, isOver: false};
-    let dirty = false, spoken = 0, restUntil = 0;
+    let dirty = false, spoken = 0, restUntil = 0, curves = null;
 
     const paint = () => {
       if (!dirty || (performance.now() < restUntil && !view.isOver)) return;
@@ -30,9 +30,11 @@
     };
     const takeParts = parts => {
       for (const [name, html] of Object.entries(parts)) {
-        if (name === "state") { if (view.state !== html && view.state) say(`The answer is ${html}.`); view.state = html; continue; }
+        if (name === "state") { if (view.state !== html && view.state) say(`${root.querySelector("[data-answer]") ? "The answer" : "This job"} is ${html}.`); view.state = html; continue; }
+        if (name === "curves") { (curves ??= wb.curves(root)).take(html); continue; }
         const swapped = wb.swap(root, name, html);
         for (const turn of swapped ? swapped.querySelectorAll("[data-md]") : []) { turn.wbText = turn.textContent; wb.markdown(turn, turn.wbText); }
+        if (swapped) wb.drawCharts(swapped);
       }
       changed(view);
     };
@@ -67,7 +69,7 @@
       button.setAttribute("aria-pressed", view.raw);
     }
     if (button.dataset.do && (!button.dataset.ask || confirm(button.dataset.ask))) {
-      button.disabled = button.dataset.do === "stop";
+      button.disabled = ["stop", "pause", "resume"].includes(button.dataset.do);
       trigger(button.dataset.do, {job: view.job, key: wb.keyFor(button.dataset.do, view.job)});
     }
   });

@@ -15,6 +15,7 @@
     if (wb.address()) return;
     root.hidden = false;
     let rows = {}, socket = null, timer = 0;
+    const choosing = wb.choosing(root);
     const query = new URLSearchParams(location.search);
     for (const name of FIELDS) choose(form.elements[name], query.get(name) || "");
 
@@ -22,7 +23,7 @@
       for (const [name, html] of Object.entries(parts)) if (name.startsWith("row:")) {
         const id = name.slice(4);
         rows[id] ??= document.createElement("tr");
-        rows[id].innerHTML = html;
+        choosing.kept(rows[id], () => { rows[id].innerHTML = html; });
       }
       if (parts.order !== undefined) {
         const ids = JSON.parse(parts.order);
@@ -63,6 +64,36 @@
     root.querySelector("[data-newest]").hidden = !query.get("before");
     listen();
   };
+  // Two to eight runs to be set side by side: the ticks outlast what is drawn again, and other filters.
+  wb.choosing = root => {
+    const MOST = 8, chosen = new Map(), box = root.querySelector("[data-chosen]"), button = box.querySelector("[data-side]"), over = box.querySelector("[data-over]");
+    const draw = () => {
+      const n = chosen.size;
+      box.hidden = !n; button.hidden = n < 2; button.disabled = over.disabled = n > MOST;
+      over.hidden = n < 2 || ![...chosen.values()].every(kind => kind === "sft");
+      box.querySelector("[data-chosen-said]").textContent = n > MOST ? `${n} runs chosen: at most ${MOST} fit side by side` : n === 1 ? "1 run chosen: choose another" : `${n} runs chosen`;
+    };
+    root.addEventListener("change", event => {
+      const id = event.target.dataset.pick;
+      if (!id) return;
+      if (event.target.checked) chosen.set(id, event.target.dataset.kind); else chosen.delete(id);
+      draw();
+    });
+    button.onclick = () => location.assign(`/side-by-side?jobs=${[...chosen.keys()].join(",")}`);
+    over.onclick = () => location.assign(`/train?jobs=${[...chosen.keys()].join(",")}`);
+    box.querySelector("[data-unchoose]").onclick = () => {
+      chosen.clear(); draw();
+      for (const tick of root.querySelectorAll("[data-pick]")) tick.checked = false;
+    };
+    return {kept: (row, draw) => {
+      const isHeld = !!document.activeElement?.dataset?.pick && row.contains(document.activeElement);
+      draw();
+      const tick = row.querySelector("[data-pick]");
+      if (!tick) return;
+      tick.checked = chosen.has(tick.dataset.pick);
+      if (isHeld) tick.focus();
+    }};
+  };
   const choose = (field, value, isOffer = false) => {  // a value that is not among the choices becomes one
     if (field.tagName === "SELECT" && value && ![...field.options].some(option => option.value === value))
       field.append(new Option(value.split("/").at(-1), value));
@@ -76,13 +107,18 @@
     const follow = () => {
       view?.close();
       view = wb.follow(root, job, {
-        changed: now => { root.hidden = false; document.title = `${root.querySelector("h1")?.textContent} · LLM Workbench`; },
-        painted: now => { root.querySelector("[data-answer]").hidden = !now.text; },
+        changed: now => {
+          root.hidden = false;
+          if (root.querySelector("[data-whole] > [data-part]:not(:empty)")) root.querySelector("[data-answer]").hidden = true;
+          document.title = `${root.querySelector("h1")?.textContent} · LLM Workbench`;
+        },
+        painted: now => { root.querySelector("[data-answer]").hidden = !now.text || !!root.querySelector("[data-compare] :not(:empty), [data-whole] > [data-part]:not(:empty)"); },
         gone: () => { root.hidden = true; element.querySelector("[data-missing]").hidden = false; },
       });
     };
     watch("value", () => {
-      const {job: next, gone} = props.value || {};
+      const {job: next, gone, advice} = props.value || {};
+      if (advice !== undefined) { wb.advised(root, advice); return; }
       if (gone) location.replace("/runs");
       else if (next && next !== job) location.assign(`/runs?job=${next}`);
       else follow();
@@ -97,6 +133,7 @@
       trigger("describe", {job, name: form.elements.name.value, note: form.elements.note.value});
     });
     wb.actions(root, () => view, trigger);
+    wb.advice(root, () => job, trigger);
     follow();
   };
 })();

@@ -25,7 +25,8 @@
     const keepEndInView = () => scrollTo({top: document.documentElement.scrollHeight});
 
     watch("value", () => {
-      const job = props.value?.job;
+      const {job, go} = props.value || {};
+      if (go) location.assign(go);
       if (!job || (view && view.job === job)) return;
       wb.forgetKey();
       if (wb.address() !== job) history.pushState(null, "", `/?job=${job}`);
@@ -44,7 +45,10 @@
   };
 
   // What the page was opened with: read once, when Python fills the form.
-  wb.opened = () => ({job: wb.address(), gone: new URLSearchParams(location.search).get("gone") || ""});
+  wb.opened = () => {
+    const query = new URLSearchParams(location.search);
+    return Object.fromEntries(["job", "gone", "model", "adapter", "dtype"].map(name => [name, query.get(name) || ""]));
+  };
 
   wb.sender = (element, trigger, event) => {
     const typed = () => [...document.querySelectorAll("#prompt textarea, #form input, #form textarea")]
@@ -60,7 +64,7 @@
     let timer = 0;
     wb.refreshCommand = () => { clearTimeout(timer); timer = setTimeout(() => trigger(event), 250); };
     for (const kind of ["input", "change", "click"])
-      document.addEventListener(kind, heard => { if (heard.target.closest("#prompt, #form [role=group], #form fieldset, #form label, #form .number")) wb.refreshCommand(); });
+      document.addEventListener(kind, heard => { if (heard.target.closest("#prompt, #form [role=group], #form fieldset, #form label, #form .number, #form .choice")) wb.refreshCommand(); });
     wb.refreshCommand();
   };
 

@@ -1,0 +1,118 @@
+"""What is kept of a run while it goes on: who listens to the trainer (`core.llm.training.watch.Watcher`)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from core.llm.loading import first_device
+from core.llm.own import own_bytes
+from core.training.values import Try
+from core.values import Metric, Progress
+
+if TYPE_CHECKING:
+    from core.jobs.kind import Context
+    from core.jobs.sft import SftResult, SftSpec
+
+MOST_TRIES = 200
+
+
+class Record:
+    """The result of a run as far as it is known, kept in the job's row at each change.
+
+    Args:
+        result: of earlier attempts, or an empty one.
+    """
+
+    def __init__(self, spec: SftSpec, context: Context, result: SftResult) -> None:
+        self.now = result
+        self.has_stopped_early = False
+        self.ask: Callable[[int], tuple[Try, ...]] = lambda step: ()
+        self.checkpoint_bytes: Callable[[], int] = lambda: 0
+        self._spec, self._context = spec, context
+        self._best: float | None = None
+        self._misses = 0
+
+    def keep(self, **changes: Any) -> None:
+        """Change the result by the names of `TrainResult`."""
+        finite = {name: None if _is_odd(value) else value for name, value in changes.items()}
+        self.now = self.now.model_copy(update=finite)
+        self._context.keep(self.now)
+
+    def say(self, words: str) -> None:
+        """What is done just now."""
+        self._context.progress(Progress(message=words))
+
+    def go_on(self, step: int, logged: list[dict[str, float]]) -> None:
+        """The run goes on after `step`, of which the trainer has `logged` all that was evaluated."""
+        self._context.rewind(step)
+        kept = tuple(one for one in self.now.tries if one.step <= step)
+        self.keep(resumed_at=(*self.now.resumed_at, step), tries=kept, step=step)
+        for one in logged:
+            if "eval_loss" in one and one["step"] <= step:
+                self._weigh(one["eval_loss"])
+        self._look_at_patience()
+
+    def begin(self) -> None:
+        """Nothing has been learned yet."""
+        self._context.rewind(-1)
+
+    def answered(self, step: int) -> tuple[Try, ...]:
+        """The answers after `step` steps, asked for where nobody has."""
+        there = tuple(one for one in self.now.tries if one.step == step)
+        if there:
+            return there
+        made = self.ask(step)
+        self.keep(tries=(*self.now.tries, *made)[-MOST_TRIES:])
+        return made
+
+    def should_stop(self) -> bool:
+        """Whether it is to save what it has and end."""
+        return self._context.should_stop()
+
+    def metric(self, metric: Metric) -> None:
+        """A point of a curve."""
+        self._context.metric(metric.model_copy(update={"at": time.time()}))
+
+    def progress(self, progress: Progress) -> None:
+        """How far it is."""
+        self._context.progress(progress)
+
+    def evaluated(self, step: int, loss: float, perplexity: float) -> bool:
+        """Keep what held-out rows say, ask the prompts, and say whether the run goes on."""
+        facts: dict[str, Any] = {"step": step, "eval_loss": loss, "perplexity": perplexity}
+        if step == 0:
+            facts |= {"eval_loss_before": loss, "perplexity_before": perplexity}
+        if self._weigh(loss):
+            facts["best_step"] = step
+        self.keep(**facts)
+        self.answered(step)
+        self._look_at_patience()
+        return not self.has_stopped_early
+
+    def saved(self, step: int) -> None:
+        """A checkpoint is whole."""
+        self.keep(step=step, checkpoint_bytes=self.checkpoint_bytes())
+
+    def memory_bytes(self) -> int:
+        """The peak by now on a card, what is held now on a host."""
+        return int(torch.cuda.max_memory_allocated()) if first_device().startswith("cuda") else own_bytes()
+
+    def _look_at_patience(self) -> None:
+        patience = self._spec.early_stopping_patience
+        self.has_stopped_early = bool(patience) and self._misses >= patience
+
+    def _weigh(self, loss: float) -> bool:
+        """Whether this loss is the best so far."""
+        is_better = self._best is None or loss < self._best
+        self._best, self._misses = (loss, 0) if is_better else (self._best, self._misses + 1)
+        return is_better
+
+
+def _is_odd(value: Any) -> bool:
+    """Whether it is a number that JSON has no word for."""
+    return isinstance(value, float) and not math.isfinite(value)
