@@ -25,22 +25,14 @@ EVIL = "<img src=x onerror=window.pwned=1>"
 class Comparer(FakeWorker):
     """A worker that compares at once, and one variant further each time it is told to."""
 
+    queue = "batch"
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, name="fake-batch")
         self.further = threading.Semaphore(0)
         self.waits = False
 
-    def run(self) -> None:
-        while not self._stop_asked.is_set():
-            claim = self.store.claim("batch", self.worker, 60, "cpu")
-            if claim is None:
-                self._stop_asked.wait(0.05)
-                continue
-            self.ring(claim.job_id)
-            self.compare(claim)
-            self.ring(claim.job_id)
-
-    def compare(self, claim: Claim) -> None:
+    def work(self, claim: Claim) -> None:
         names = list(FIGURES)
         for n in range(len(names) if self.waits else 0):
             found = comparison([self.under_way(name, m, n) for m, name in enumerate(names)])
@@ -49,7 +41,8 @@ class Comparer(FakeWorker):
             said = Progress(current=n, total=len(names), message=f"{names[n]}: loading")
             self.store.set_progress(claim.job_id, claim.attempt, said)
             self.ring(claim.job_id)
-            self.further.acquire(timeout=30)
+            while self.waits and not self._stop_asked.is_set() and not self.further.acquire(timeout=0.05):
+                pass
         found = comparison([*(variant(name) for name in names), failed(f"nf4 {EVIL}")], notes=(EVIL,))
         self.store.finish(claim.job_id, claim.attempt, State.SUCCEEDED, found.model_dump(mode="json"), Kept())
 
@@ -70,6 +63,7 @@ def comparer(bench_settings: Settings, bench: Workbench) -> Iterator[Comparer]:
 
 @pytest.fixture(scope="module")
 def finished(bench: Workbench, comparer: Comparer) -> Job:
+    comparer.waits = False
     job = bench.submit("compare", {"model": MODEL, "prompts": PROMPTS, "seed": 7})
     for _ in bench.watch(job.id):
         pass

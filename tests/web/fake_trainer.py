@@ -11,7 +11,6 @@ from core.ids import new_id
 from core.settings import Settings, read_settings
 from core.states import State
 from core.store.claims import Claim, Kept
-from core.store.workers import WorkerInfo
 from core.values import ArtifactKind, ArtifactRef, Measurement, Progress
 from tests.web import trainings
 from tests.web.fake_worker import FakeWorker
@@ -20,6 +19,8 @@ from tests.web.fake_worker import FakeWorker
 class FakeTrainer(FakeWorker):
     """Trains `max_steps` steps (60 unless told). With `waits` each ten steps need a release of `further`."""
 
+    queue = "batch"
+
     def __init__(self, settings: Settings, pause_s: float = 0.0) -> None:
         super().__init__(settings, pause_s, name="fake-trainer")
         self.home = settings.home
@@ -27,19 +28,11 @@ class FakeTrainer(FakeWorker):
         self.further = threading.Semaphore(0)
         self._done: dict[str, int] = {}
 
-    def run(self) -> None:
-        while not self._stop_asked.is_set():
-            self._report()
-            claim = self.store.claim("batch", self.worker, 60, "cpu")
-            if claim is None:
-                self._stop_asked.wait(0.05)
-                continue
-            self.ring(claim.job_id)
-            if claim.kind == "sft":
-                self.train(claim)
-            else:
-                self.store.finish(claim.job_id, claim.attempt, State.CANCELLED, None, Kept())
-            self.ring(claim.job_id)
+    def work(self, claim: Claim) -> None:
+        if claim.kind == "sft":
+            self.train(claim)
+        else:
+            self.store.finish(claim.job_id, claim.attempt, State.CANCELLED, None, Kept())
 
     def train(self, claim: Claim) -> None:
         job, attempt, total = claim.job_id, claim.attempt, claim.spec.get("max_steps") or trainings.TOTAL
@@ -67,7 +60,7 @@ class FakeTrainer(FakeWorker):
 
     def _wait(self, claim: Claim) -> None:
         """Until it may go on, or somebody asks it to stop or to pause."""
-        while not self._stop_asked.is_set() and not self.further.acquire(timeout=0.05):
+        while self.waits and not self._stop_asked.is_set() and not self.further.acquire(timeout=0.05):
             pulse = self.store.pulse([(claim.job_id, claim.attempt)])[claim.job_id]
             if pulse.is_cancel_requested or pulse.is_pause_requested:
                 return
@@ -92,10 +85,6 @@ class FakeTrainer(FakeWorker):
         for name in names:
             (folder / name).write_text("{}")
         self.store.add_artifact(claim.job_id, claim.attempt, made)
-
-    def _report(self) -> None:
-        info = WorkerInfo(self.worker, "batch", "here", 1, "CPU, 2 cores", "host", 16e9, 11.2e9, 1)
-        self.store.report_worker(info, 60)
 
 
 if __name__ == "__main__":

@@ -40,11 +40,14 @@ TROUBLE = Trouble(
     message="The device ran out of memory: 26.6 GB asked, 14.9 GB free.",
     hint="A shorter prompt needs less.",
 )
+LEASE_S = 600  # nobody renews it
 FIGURES = (("time_to_first_token_s", 0.0841, "s"), ("tokens_per_s", 41.83, "tokens/s"), ("peak_bytes", 1.39e9, "bytes"))
 
 
 class FakeWorker(threading.Thread):
-    """Serves the interactive queue until stopped."""
+    """Serves its queue until stopped."""
+
+    queue = "interactive"
 
     def __init__(self, settings: Settings, pause_s: float = 0.02, name: str = "fake-0") -> None:
         super().__init__(daemon=True)
@@ -53,22 +56,30 @@ class FakeWorker(threading.Thread):
         self.store = Store.open(settings.database)
         self.keys = stream.Keys(settings.redis_prefix)
         self.redis = stream.connect(settings.redis) if settings.redis else None
+        self.fault: Exception | None = None
         self._stop_asked = threading.Event()
 
     def run(self) -> None:
-        while not self._stop_asked.is_set():
-            self._report()
-            claim = self.store.claim("interactive", self.worker, 60, "cpu")
-            if claim is None:
-                self._stop_asked.wait(0.05)
-                continue
-            self.ring(claim.job_id)
-            self.work(claim)
-            self.ring(claim.job_id)
+        try:
+            while not self._stop_asked.is_set():
+                self.report()
+                claim = self.store.claim(self.queue, self.worker, LEASE_S, "cpu")
+                if claim is None:
+                    self._stop_asked.wait(0.05)
+                    continue
+                self.ring(claim.job_id)
+                self.work(claim)
+                self.ring(claim.job_id)
+        except Exception as error:
+            self.fault = error
+            raise
 
     def stop(self) -> None:
+        """End; whatever ended it before is raised, so that a test does not only see jobs that wait."""
         self._stop_asked.set()
         self.join(10)
+        if self.fault:
+            raise self.fault
 
     def ring(self, job_id: str) -> None:
         if self.redis:
@@ -108,9 +119,10 @@ class FakeWorker(threading.Thread):
             time.sleep(self.pause_s)
         return whole
 
-    def _report(self) -> None:
-        info = WorkerInfo(self.worker, "interactive", "here", 1, "CPU, 2 cores", "host", 16e9, 11.2e9, 1)
-        self.store.report_worker(info, 60)
+    def report(self) -> None:
+        """Say that it lives."""
+        info = WorkerInfo(self.worker, self.queue, "here", 1, "CPU, 2 cores", "host", 16e9, 11.2e9, 1)
+        self.store.report_worker(info, LEASE_S)
 
 
 def _result(claim: Claim, text: str, state: State) -> dict[str, Any]:

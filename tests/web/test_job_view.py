@@ -78,7 +78,7 @@ def test_a_job_that_runs_says_so_and_can_be_stopped(workbench: Workbench) -> Non
     ("n_before", "sentence"), [(0, "Next in the queue"), (1, "1 job before"), (2, "2 jobs before")]
 )
 def test_the_place_in_the_queue_is_said_in_words(workbench: Workbench, n_before: int, sentence: str) -> None:
-    FakeWorker(workbench.settings)._report()
+    FakeWorker(workbench.settings).report()
     for n in range(n_before):
         workbench.submit("generate", {"prompt": f"before {n}"})
     job_id = workbench.submit("generate", {"prompt": "mine"}).id
@@ -97,7 +97,7 @@ def test_an_empty_list_teaches(workbench: Workbench) -> None:
 
 def test_the_bar_counts_ones_own_jobs_and_shows_the_memory(workbench: Workbench) -> None:
     assert "no worker" in runs_view.render_bar(workbench)
-    FakeWorker(workbench.settings)._report()
+    FakeWorker(workbench.settings).report()
     workbench.submit("generate", {"prompt": "a"})
     workbench.submit("generate", {"prompt": "b"})
     workbench.store.claim("interactive", "w", 60)

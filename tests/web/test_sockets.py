@@ -138,7 +138,7 @@ def test_another_attempt_begins_the_text_anew(web: TestClient, workbench: Workbe
 
 def test_a_job_that_waits_says_what_runs_before_it(web: TestClient, workbench: Workbench, writer: FakeWorker) -> None:
     first, page = ask(workbench, "the first one"), Page()
-    writer._report()
+    writer.report()
     writer.store.claim("interactive", "w", 60)
     ask(workbench, "the second one")
     with follow(web, ask(workbench, "the third one")) as socket:
