@@ -13,7 +13,7 @@ from core.training.lineage import read_lineage
 
 if TYPE_CHECKING:
     from core.jobs.kind import Context
-    from core.jobs.sft import SftSpec
+    from core.training.fields import TrainFields
 
 MUST_AGREE = (
     "model", "revision", "method", "dtype", "r", "lora_alpha", "target_modules", "use_dora", "use_rslora", "optim",
@@ -24,7 +24,7 @@ MUST_AGREE = (
 class Checkpoints:
     """Of one job. They are pickles in part, so one is read only if this workbench wrote it: by id, never by path."""
 
-    def __init__(self, context: Context, spec: SftSpec) -> None:
+    def __init__(self, context: Context, spec: TrainFields) -> None:
         self._context, self._spec = context, spec
         self.folder = checkpoints_of(context.scratch())
         self.folder.mkdir(exist_ok=True)

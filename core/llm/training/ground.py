@@ -49,6 +49,11 @@ class Ground:
     prompts: tuple[Any, ...]
     most_prompt_tokens: int
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row."""
+        return max(len(one.input_ids) for one in self.train.rows)
+
 
 def lay_ground(spec: SftSpec, context: Context, say: Say) -> Ground:
     """Read the data, load the base, and make tokens of the rows.

@@ -5,30 +5,33 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import torch
 
 from core.llm.loading import first_device
 from core.llm.own import own_bytes
-from core.training.values import Try
+from core.training.values import TrainResult, Try
 from core.values import Metric, Progress
 
 if TYPE_CHECKING:
-    from core.jobs.kind import Context
-    from core.jobs.sft import SftResult, SftSpec
+    from core.jobs.kind import Context, Result
+    from core.training.fields import TrainFields
 
 MOST_TRIES = 200
 
 
-class Record:
+R = TypeVar("R", bound=TrainResult)
+
+
+class Record(Generic[R]):
     """The result of a run as far as it is known, kept in the job's row at each change.
 
     Args:
         result: of earlier attempts, or an empty one.
     """
 
-    def __init__(self, spec: SftSpec, context: Context, result: SftResult) -> None:
+    def __init__(self, spec: TrainFields, context: Context, result: R) -> None:
         self.now = result
         self.has_stopped_early = False
         self.ask: Callable[[int], tuple[Try, ...]] = lambda step: ()
@@ -41,7 +44,7 @@ class Record:
         """Change the result by the names of `TrainResult`."""
         finite = {name: None if _is_odd(value) else value for name, value in changes.items()}
         self.now = self.now.model_copy(update=finite)
-        self._context.keep(self.now)
+        self._context.keep(cast("Result", self.now))
 
     def say(self, words: str) -> None:
         """What is done just now."""

@@ -13,7 +13,7 @@ from core.errors import NotANumber
 from core.values import Metric, Progress
 
 if TYPE_CHECKING:
-    from core.llm.training.trainer import Clock
+    from core.llm.training.steady import Clock
 
 OF_TRAINING = (
     "loss",
@@ -86,9 +86,12 @@ class Watch(TrainerCallback):
         """A point of each curve."""
         logs = logs or {}
         if "loss" in logs:
-            values = {name: float(logs[name]) for name in OF_TRAINING if name in logs}
-            self._tell(state.global_step, "train", values)
+            self._tell(state.global_step, "train", self.figures(logs))
             self._tell(state.global_step, "machine", {"memory_bytes": float(self._watcher.memory_bytes())})
+
+    def figures(self, logs: dict[str, float]) -> dict[str, float]:
+        """What a curve shows of what the Trainer logged."""
+        return {name: float(logs[name]) for name in OF_TRAINING if name in logs}
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **_: Any

@@ -12,10 +12,10 @@ from core.memory.training import Training, training_parts
 from core.precision import Precision
 
 if TYPE_CHECKING:
-    from core.jobs.sft import SftSpec
+    from core.training.fields import TrainFields
 
 
-def way_out(spec: SftSpec, model: Model | None, precision: Precision, longest: int) -> str:
+def way_out(spec: TrainFields, model: Model | None, precision: Precision, longest: int) -> str:
     """The change that costs least, as a hint.
 
     Args:
