@@ -20,7 +20,7 @@ BROKER_AND_PAGE = {"celery", "kombu", "gradio", "fastapi", "starlette", "sqlalch
 
 # A file imports from floors below, or from its own. A package stands for all that is in it.
 FLOORS: dict[int, str] = {
-    1: "__init__ errors states values ids stream settings cards tether valkey libraries markup format",
+    1: "__init__ errors states values ids stream settings cards tether valkey libraries markup format usage",
     2: "spec precision queue broker catalog access preflight part memory variant abilities recipe hub comparison data "
     "training",
     3: "llm models prompt",

@@ -37,10 +37,24 @@ KNOWN = (
     Picture("tokens_per_s", "Speed", (("train", "tokens_per_s", "speed"),), "tok/s", is_from_zero=True),
     Picture("learning_rate", "Learning rate", (("train", "learning_rate", "learning rate"),), is_from_zero=True),
     Picture("grad_norm", "Gradient norm", (("train", "grad_norm", "gradient norm"),), is_from_zero=True),
-    Picture("memory_bytes", "Memory", (("machine", "memory_bytes", "memory"),), "GB", 1e-9, True),
     Picture(
         "accuracy", "Tokens guessed right", (("train", "mean_token_accuracy", "training"),), "%", 100, is_from_zero=True
     ),
+    Picture(
+        "memory_bytes",
+        "Memory",
+        (("machine", "memory_bytes", "this run"), ("machine", "gpu_bytes", "the whole card")),
+        "GB",
+        1e-9,
+        True,
+    ),
+    Picture(
+        "host_bytes", "Memory of the machine, by all programs", (("machine", "host_bytes", "in use"),), "GB", 1e-9, True
+    ),
+    Picture("cpu_percent", "Processor, by this run", (("machine", "cpu_percent", "in use"),), "%", is_from_zero=True),
+    Picture("gpu_percent", "Card, by all programs", (("machine", "gpu_percent", "in use"),), "%", is_from_zero=True),
+    Picture("gpu_watts", "Power of the card", (("machine", "gpu_watts", "power"),), "W", is_from_zero=True),
+    Picture("gpu_celsius", "Temperature of the card", (("machine", "gpu_celsius", "temperature"),), "°C"),
 )
 OVER = (
     ("Loss while training", "train", "loss", "nats a token"),

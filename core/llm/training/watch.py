@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from transformers import TrainerCallback
 
 from core.errors import NotANumber
+from core.usage import Usage
 from core.values import Metric, Progress
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Watch(TrainerCallback):
     def __init__(self, watcher: Watcher, clock: Clock) -> None:
         self._watcher = watcher
         self._clock = clock
+        self._usage = Usage.of_this_process()
         self._began: tuple[float, int] | None = None
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -87,7 +89,8 @@ class Watch(TrainerCallback):
         logs = logs or {}
         if "loss" in logs:
             self._tell(state.global_step, "train", self.figures(logs))
-            self._tell(state.global_step, "machine", {"memory_bytes": float(self._watcher.memory_bytes())})
+            held = {"memory_bytes": float(self._watcher.memory_bytes())}
+            self._tell(state.global_step, "machine", held | self._usage.now())
 
     def figures(self, logs: dict[str, float]) -> dict[str, float]:
         """What a curve shows of what the Trainer logged."""
