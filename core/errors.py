@@ -116,6 +116,12 @@ class NotACausalModel(ModelError):
     code = "not_a_causal_model"
 
 
+class NotAClassifier(ModelError):
+    """The model cannot tell texts apart by labels."""
+
+    code = "not_a_classifier"
+
+
 class PickledWeights(ModelBroken):
     """The weights are there only in a format that can run code when it is read."""
 

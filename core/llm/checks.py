@@ -27,19 +27,40 @@ def checked_config(source: ModelSource, choice: Choice, may_run_code: bool = Fal
         ModelError: it is not, with the reason.
         BadInput: it is, but not at that precision.
     """
+    config, raw = readable_config(source, choice, may_run_code)
+    try:
+        is_causal = _is_causal(config, raw)
+    except Exception as error:
+        raise explained(error, source) from error
+    if not is_causal:
+        raise NotACausalModel(
+            f"{source.name} is not a causal language model ({declared(raw)}): it cannot continue a text."
+        )
+    return config
+
+
+def readable_config(
+    source: ModelSource, choice: Choice, may_run_code: bool = False
+) -> tuple[PreTrainedConfig, dict[str, Any]]:
+    """The configuration of a model of any sort whose files can be read, and the object in its file.
+
+    Raises:
+        ModelError: they cannot, with the reason.
+        BadInput: they can, but not at that precision.
+    """
     raw = {} if source.file else raw_config(source)
     _check_numbers(source, raw)
     _check_files(source)
     _check_precision(source, raw, choice)
     try:
-        config = _config(source, may_run_code)
-        is_causal = _is_causal(config, raw)
+        return _config(source, may_run_code), raw
     except Exception as error:
         raise explained(error, source) from error
-    if not is_causal:
-        declared = ", ".join(raw.get("architectures") or []) or raw.get("model_type", "unknown")
-        raise NotACausalModel(f"{source.name} is not a causal language model ({declared}): it cannot continue a text.")
-    return config
+
+
+def declared(raw: dict[str, Any]) -> str:
+    """What a configuration says that the model is."""
+    return ", ".join(raw.get("architectures") or []) or str(raw.get("model_type", "unknown"))
 
 
 def explained(error: Exception, source: ModelSource) -> WorkbenchError:

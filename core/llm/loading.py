@@ -89,12 +89,13 @@ def load(
     """
     started_s = time.perf_counter()
     device = device or first_device()
-    choice = choice or _usual(device)
-    _quiet()
+    choice = choice or usual_choice(device)
+    be_quiet()
     config = checked_config(source, choice, may_run_code)
     try:
         with heard(source.folder, tell):
-            model = _model(source, config, device, choice, may_run_code)
+            model, missing = read_model(source, config, device, choice, may_run_code)
+            check_whole(source, missing)
         tokenizer = tokenizer_of(source)
     except Exception as error:
         raise explained(error, source) from error
@@ -105,7 +106,7 @@ def load(
         precision=choice.precision,
         device=device,
         device_name=device_name(device),
-        context_length=_context_length(config, tokenizer),
+        context_length=context_length_of(config, tokenizer),
         eos_ids=_eos_ids(model, tokenizer),
         weight=weigh(model),
         load_s=time.perf_counter() - started_s,
@@ -114,46 +115,69 @@ def load(
     )
 
 
-def _quiet() -> None:
+def be_quiet() -> None:
     """Bars are for notebooks, and int8 would say at each layer of each step that it computes in float16."""
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
 
 
-def _usual(device: str) -> Choice:
+def usual_choice(device: str) -> Choice:
+    """How a model is loaded where nobody says it."""
     # bfloat16 is half the bytes on a card; processors without its instructions run it at half the speed
     precision = abilities(device).auto_precision
     return Choice(precision, Attention.SDPA, str(precision), 0.0, may_fall_back=True)
 
 
-def _model(
-    source: ModelSource, config: PreTrainedConfig, device: str, choice: Choice, may_run_code: bool
-) -> PreTrainedModel:
+def read_model(
+    source: ModelSource,
+    config: PreTrainedConfig,
+    device: str,
+    choice: Choice,
+    may_run_code: bool = False,
+    auto: Any = AutoModelForCausalLM,
+    may_differ: bool = False,
+) -> tuple[PreTrainedModel, list[str]]:
+    """The model as a class of `auto`, and the names of its weights that the files lack: those are random numbers.
+
+    Args:
+        may_differ: whether weights that the files have in another shape count as such.
+
+    Raises:
+        BadInput: its class has no such attention.
+    """
     given: dict[str, Any] = {"trust_remote_code": False}  # else it would ask on a terminal that nobody looks at
     given |= {name: _made(value) for name, value in arguments(choice, source, device, may_run_code).items()}
+    given |= {"ignore_mismatched_sizes": True} if may_differ else {}
     try:
-        model, report = _from_pretrained(source, config, given)
+        model, report = _from_pretrained(auto, source, config, given)
     except ValueError as error:
         if "attn_implementation" not in str(error) and "does not support" not in str(error):
             raise
         if not choice.may_fall_back:
             raise BadInput(f"{source.name} has no {choice.attention} attention: take eager.") from error
-        model, report = _from_pretrained(source, config, given | {"attn_implementation": "eager"})
-    if missing := sorted(report["missing_keys"]):
+        model, report = _from_pretrained(auto, source, config, given | {"attn_implementation": "eager"})
+    model.eval()  # type: ignore[no-untyped-call]
+    keep_codes(model)
+    return model, sorted({*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])})
+
+
+def check_whole(source: ModelSource, missing: list[str]) -> None:
+    """Refuse a model that lacks weights.
+
+    Raises:
+        ModelBroken: it does.
+    """
+    if missing:
         raise ModelBroken(
             f"The weights of {source.name} are incomplete: {len(missing)} tensors are missing, such as {missing[0]}.",
             "Copy or download the folder again.",
         )
-    model.eval()  # type: ignore[no-untyped-call]
-    keep_codes(model)
-    return model
 
 
 def _from_pretrained(
-    source: ModelSource, config: PreTrainedConfig, given: dict[str, Any]
+    auto: Any, source: ModelSource, config: PreTrainedConfig, given: dict[str, Any]
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
-    from_pretrained: Any = AutoModelForCausalLM.from_pretrained  # its type leaves out the pair that the report makes
-    made: tuple[PreTrainedModel, dict[str, Any]] = from_pretrained(
+    made: tuple[PreTrainedModel, dict[str, Any]] = auto.from_pretrained(
         source.folder,
         **({} if source.file else {"config": config}),
         local_files_only=True,
@@ -172,7 +196,8 @@ def _made(value: Any) -> Any:
     return value
 
 
-def _context_length(config: PreTrainedConfig, tokenizer: Any) -> int:
+def context_length_of(config: PreTrainedConfig, tokenizer: Any) -> int:
+    """The longest sequence that a model reads."""
     text_config = config.get_text_config(decoder=True)
     for field in LENGTH_FIELDS:
         if isinstance(length := getattr(text_config, field, None), int) and length > 0:

@@ -13,7 +13,7 @@ import transformers
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from core.catalog import ModelSource
 from core.llm.loading import LoadedModel
@@ -91,6 +91,57 @@ def tiny_model(family: str, **changes: Any) -> Any:
             if weights.ndim > 1:
                 weights.normal_(0, 0.3)
     return model
+
+
+ENCODER = {
+    "vocab_size": N_TOKENS,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": CONTEXT_LENGTH,
+    "pad_token_id": 0,
+}
+CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("LlamaConfig", COMMON),
+    "gpt_neox": ("GPTNeoXConfig", COMMON),
+    "gpt2": ("GPT2Config", GPT | {"n_positions": CONTEXT_LENGTH}),
+    "bert": ("BertConfig", ENCODER),
+    "distilbert": (
+        "DistilBertConfig",
+        {"vocab_size": N_TOKENS, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64, "pad_token_id": 0},
+    ),
+    "roberta": ("RobertaConfig", ENCODER | {"pad_token_id": 1}),
+}
+
+
+def tiny_classifier(family: str, labels: tuple[str, ...] = ("negative", "positive"), **changes: Any) -> Any:
+    """A random sequence classifier that heeds all of a text; of one label, a reward model."""
+    name, fields = CLASSIFIERS[family]
+    config = getattr(transformers, name)(**(fields | changes))
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
+    if len(labels) > 1:
+        config.problem_type = "single_label_classification"
+    config.pad_token_id = 0 if config.pad_token_id is None else config.pad_token_id
+    torch.manual_seed(0)
+    auto: Any = AutoModelForSequenceClassification
+    model = auto.from_config(config).eval()
+    with torch.no_grad():
+        for weights in model.parameters():
+            if weights.ndim > 1:
+                weights.normal_(0, 0.3)
+    return model
+
+
+def keep_classifier(folder: Path, family: str, labels: tuple[str, ...] = ("negative", "positive")) -> str:
+    """A folder with such a classifier and a tokenizer of words, whose w0 fills up and w1 ends a text."""
+    model = tiny_classifier(family, labels)
+    model.save_pretrained(folder)
+    tokenizer = word_tokenizer()
+    tokenizer.pad_token, tokenizer.eos_token = f"w{model.config.pad_token_id}", "w1"
+    tokenizer.save_pretrained(folder)
+    return str(folder)
 
 
 def word_tokenizer() -> Any:
