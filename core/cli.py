@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import click
 
 from core import __version__
+from core.cli_curves import curves
 from core.cli_data import DATA_COMMANDS
 from core.cli_diff import diff
 from core.cli_estimate import estimate
@@ -45,7 +46,7 @@ def workbench() -> None:
     """Run, prompt and compare language models on the machines you have."""
 
 
-for command in (submit, *JOB_COMMANDS, diff, save, *MODEL_COMMANDS, *DATA_COMMANDS, estimate, *RUN_COMMANDS):
+for command in (submit, *JOB_COMMANDS, curves, diff, save, *MODEL_COMMANDS, *DATA_COMMANDS, estimate, *RUN_COMMANDS):
     workbench.add_command(command)
 
 

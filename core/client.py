@@ -27,6 +27,7 @@ from core.store.jobs import NewJob
 from core.store.models import FoundModel
 from core.store.queries import AttemptInfo, JobFilter, Place
 from core.store.workers import WorkerInfo
+from core.training.tensorboard import run_name, write_events
 from core.values import ArtifactRef, Event, Job, Metric, Visibility
 from core.variant import Variant
 from core.watch import Tail, Update, follow
@@ -258,6 +259,21 @@ class Workbench:
     def metrics(self, job: str) -> Sequence[Metric]:
         """What a training run logged, in the order of its steps."""
         return self.store.metrics(self.show(job).id)
+
+    def write_curves(self, job: str, folder: Path) -> Path:
+        """The curves of a training as a TensorBoard event file, in a folder of the run's own below `folder`.
+
+        Raises:
+            BadInput: it has logged nothing yet, or the file cannot be written.
+        """
+        found = self.show(job)
+        metrics = self.store.metrics(found.id)
+        if not metrics:
+            raise BadInput(f"Job {found.id} has logged no curves.")
+        try:
+            return write_events(folder / run_name(found), metrics)
+        except OSError as error:
+            raise BadInput(f"{folder} cannot be written: {error.strerror or error}.") from error
 
     def retry(self, job: str) -> Job:
         """Submit what a finished job was asked as a new job.
