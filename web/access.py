@@ -22,7 +22,7 @@ from core.settings import Settings
 MAX_BODY = 1_000_000
 LARGER_BODIES = {"/uploads": MOST_BYTES}  # of these paths; a file with rows goes straight to the disk
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-OUR_PATHS = ("/ui/", "/ws/", "/j/", "/files/")
+OUR_PATHS = ("/ui/", "/ws/", "/j/", "/files/", "/curves/")
 OUR_EXACT = frozenset({"/ws/jobs", *LARGER_BODIES})
 # Gradio opens some forty routes (uploads, file and proxy access, queues of other sessions, run history, its own API
 # pages); these are the ones its pages need as they are used here. Everything else is shut.

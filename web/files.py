@@ -1,4 +1,7 @@
-"""`/files/ID/NAME`: a file that a job made, for whoever may see the job. It is saved, never shown with our rights."""
+"""`/files/ID/NAME`: a file that a job made, for whoever may see the job. It is saved, never shown with our rights.
+
+`/curves/ID`: the curves of a training as a TensorBoard event file, made from what the store holds when it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 
 from core.client import Workbench
 from core.errors import NotFound
+from core.training.tensorboard import as_events, file_name
 from web.access import asker
 
 HEADERS = {
@@ -24,6 +28,7 @@ def router(client: Workbench) -> APIRouter:
     """The route."""
     made = APIRouter()
     made.add_api_route("/files/{artifact_id}/{name:path}", _sender(client), methods=["GET", "HEAD"])
+    made.add_api_route("/curves/{job_id}", _curve_sender(client), methods=["GET"])
     return made
 
 
@@ -41,5 +46,22 @@ def _sender(client: Workbench) -> Callable[[Request, str, str], Response]:
             return PlainTextResponse("This artifact has no file of that name.", 404)
         path = files[name]
         return FileResponse(path, headers=HEADERS, media_type="application/octet-stream", filename=path.name)
+
+    return send
+
+
+def _curve_sender(client: Workbench) -> Callable[[Request, str], Response]:
+    def send(request: Request, job_id: str) -> Response:
+        acting = client.acting_for(asker(request))
+        try:
+            job = acting.show(job_id)
+        except NotFound as error:
+            return PlainTextResponse(error.message, 404)
+        metrics = acting.metrics(job.id)
+        if not metrics:
+            return PlainTextResponse(f"Job {job.id} has logged no curves.", 404)
+        name = f"{file_name(metrics)}.{job.id[-6:]}"
+        headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}"'}
+        return Response(as_events(metrics), headers=headers, media_type="application/octet-stream")
 
     return send

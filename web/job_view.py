@@ -13,13 +13,15 @@ from typing import Any
 
 from core.client import Workbench
 from core.errors import WorkbenchError
+from core.jobs.kind import Queue
 from core.spec import as_command, parse_spec
 from core.states import State
 from core.store import Store
 from core.store.queries import AttemptInfo, JobFilter, Place
-from core.values import ArtifactRef, Event, Job, MadeBy, Message, Visibility
+from core.values import ArtifactRef, Event, Job, MadeBy, Message, Metric, Visibility
 from web import compare_view, data_view, figures, merge_view, train_view, words
 from web.headlines import headline, next_step
+from web.job_log import MOST_LINES, render_log
 from web.mending import way_out
 from web.templates import fragment
 from web.train_curves import read_curves
@@ -43,6 +45,12 @@ class Seen:
     files: tuple[tuple[ArtifactRef, tuple[str, ...]], ...] = ()
     """Each artifact with the names of those of its files that lie on this machine."""
     curves: str = ""
+    evaluations: tuple[Metric, ...] = ()
+
+    @property
+    def is_training(self) -> bool:
+        """Whether it learns: it is of such a kind, or has logged curves."""
+        return self.job.kind in train_view.TRAINING or bool(self.curves)
 
 
 def look(client: Workbench, job_id: str, is_live: bool, curves: Callable[[Store, Job], str] = read_curves) -> Seen:
@@ -64,7 +72,8 @@ def look(client: Workbench, job_id: str, is_live: bool, curves: Callable[[Store,
         is_live=is_live,
         command=command_of(client, job),
         files=tuple((artifact, tuple(client.files(artifact))) for artifact in job.artifacts),
-        curves=curves(store, job) if job.kind in train_view.TRAINING else "",
+        curves=curves(store, job) if job.queue == Queue.BATCH else "",
+        evaluations=tuple(store.evaluations(job_id, MOST_LINES)) if job.queue == Queue.BATCH else (),
     )
 
 
@@ -110,7 +119,7 @@ def render(seen: Seen, *, may_change: bool) -> dict[str, str]:
             code=(job.result or {}).get("code", ""),
         ),
         "trouble": fragment("trouble", job=job, way=way_out(job), traceback=traceback_of(seen)) if job.error else "",
-        "happened": fragment("happened", events=seen.events, happened=words.happened),
+        "happened": "" if seen.is_training else fragment("happened", events=seen.events, happened=words.happened),
         "about": fragment("about", job=job, may_change=may_change),
         "state": job.state.value,
     } | _further(seen)
@@ -120,10 +129,14 @@ def _further(seen: Seen) -> dict[str, str]:
     """What only jobs of its kind have."""
     if seen.job.kind == compare_view.KIND:
         return compare_view.render_parts(seen.job)
-    if seen.job.kind in train_view.TRAINING:
-        return train_view.render_parts(seen.job) | {"curves": seen.curves}
+    if seen.is_training:
+        return train_view.render_parts(seen.job) | _drawn(seen) | render_log(seen.events, seen.evaluations)
     parts = {data_view.KIND: data_view.render_parts, merge_view.KIND: merge_view.render_parts}
     return parts[seen.job.kind](seen.job) if seen.job.kind in parts else {}
+
+
+def _drawn(seen: Seen) -> dict[str, str]:
+    return {"curves": seen.curves, "curves_file": fragment("curves_file", job=seen.job) if seen.curves else ""}
 
 
 def _result(seen: Seen) -> str:

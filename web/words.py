@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.states import State
-from core.values import Event, Job, Measurement, Progress
+from core.values import Event, Job, Measurement, Metric, Progress
 from web.figures import BESIDE, title_of, way_of
-from web.format import written
+from web.format import significant, written
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,31 @@ def happened(event: Event) -> str:
             return f"its worker {data.get('worker', '')} gave no sign of life; back in the queue"
         case "failed":
             return f"failed: {data['message']}" if data.get("message") else "failed"
+        case "preflight":
+            return _tried(data)
+        case "saved":
+            return f"checkpoint saved at step {data['step']:,}; {written(data['n_bytes'], 'bytes')} of disk in all"
+        case "went_on":
+            return f"goes on from the checkpoint of step {data['step']:,}"
+        case "noted":
+            return str(data["text"]).rstrip(".")
         case "artifact":
             return f"kept {data.get('name', 'files')}"
         case _:
             return event.kind.replace("_", " ")
+
+
+def evaluated(metric: Metric) -> str:
+    """An evaluation as a sentence without its full stop."""
+    known = {"eval_loss": "held-out loss", "perplexity": "perplexity"}
+    each = (f"{known.get(name, name)} {significant(value, 4)}" for name, value in metric.values.items())
+    return f"evaluated after step {metric.step:,}: {', '.join(each)}"
+
+
+def _tried(data: dict[str, Any]) -> str:
+    predicted = f", predicted {written(data['predicted_bytes'], 'bytes')}" if data.get("predicted_bytes") else ""
+    pace, whole = (written(data[name], "s") for name in ("step_s", "expected_s"))
+    return f"pre-flight: peak {written(data['peak_bytes'], 'bytes')}{predicted}; {pace} a step, {whole} for the run"
 
 
 def _value(value: Any) -> str:

@@ -109,6 +109,12 @@ class RunContext:
         self._written_at = float("-inf")
         self._write_now_and_then()
 
+    def event(self, kind: str, **data: Any) -> None:
+        """Append a fact to the job's history."""
+        with _forgiving():
+            self._store.add_event(self.job_id, self.attempt, kind, data)
+            self._publisher.ring(self.job_id)
+
     def rewind(self, step: int) -> None:
         """Forget what was logged after `step`: the run goes on from there."""
         self._store.rewind(self.job_id, self.attempt, step)

@@ -83,6 +83,9 @@ class Context(Protocol):
     def flush(self) -> None:
         """Write what is kept by now: a checkpoint must not know more than the curves."""
 
+    def event(self, kind: str, **data: Any) -> None:
+        """Append a fact to the job's history, which its log tells in words."""
+
     def rewind(self, step: int) -> None:
         """Forget what was logged after `step`: the run goes on from there."""
 

@@ -31,6 +31,7 @@ class Claim:
     spec: dict[str, Any]
     load_key: str = ""
     work_tokens: int = 0
+    pipeline_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,16 @@ class Claims(Metrics):
         """
         with self.database.write() as connection:
             fenced_write(connection, job_id, attempt, {"result": result})
+
+    def add_event(self, job_id: str, attempt: int, kind: str, data: dict[str, Any]) -> None:
+        """Append what an attempt says of itself.
+
+        Raises:
+            Fenced: another attempt owns the job.
+        """
+        with self.database.write() as connection:
+            fenced_write(connection, job_id, attempt, {"attempt": attempt})
+            append_event(connection, job_id, kind, attempt, data)
 
     def add_artifact(self, job_id: str, attempt: int, artifact: ArtifactRef) -> None:
         """Make files that lie in the artifacts' folder an artifact of the job.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Row, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.models import MetricRow
@@ -33,8 +33,13 @@ class Metrics(Part):
         """All that was logged of a job, in the order of its steps."""
         query = select(TABLE).where(TABLE.c.job_id == job_id).order_by(TABLE.c.step, TABLE.c.sort)
         with self.database.read() as connection:
-            rows = connection.execute(query).all()
-        return [Metric(sort=row.sort, step=row.step, at=row.at, values=row.body) for row in rows]
+            return list(map(_metric_of, connection.execute(query)))
+
+    def evaluations(self, job_id: str, most: int) -> list[Metric]:
+        """The last evaluations of a job, in the order of their steps."""
+        query = select(TABLE).where(TABLE.c.job_id == job_id, TABLE.c.sort == "eval").order_by(TABLE.c.step.desc())
+        with self.database.read() as connection:
+            return list(map(_metric_of, connection.execute(query.limit(most))))[::-1]
 
     def _insert_metrics(self, connection: Connection, job_id: str, attempt: int, metrics: Sequence[Metric]) -> None:
         """Add rows, in a transaction that has seen that the attempt owns the job."""
@@ -51,3 +56,7 @@ class Metrics(Part):
         row = dialect.insert(TABLE)
         changed = {name: row.excluded[name] for name in ("attempt", "at", "body")}
         return row.on_conflict_do_update(index_elements=["job_id", "sort", "step"], set_=changed)
+
+
+def _metric_of(row: Row[Any]) -> Metric:
+    return Metric(sort=row.sort, step=row.step, at=row.at, values=row.body)

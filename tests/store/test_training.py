@@ -114,3 +114,23 @@ def test_pauses_and_workers_that_stopped_are_no_deaths(store: Store) -> None:
     assert failed.state is State.FAILED
     assert failed.error
     assert "2 times" in failed.error.message
+
+
+def test_what_an_attempt_says_of_itself_is_kept_in_order_and_fenced(store: Store) -> None:
+    job_id = running(store)
+    store.add_event(job_id, 1, "saved", {"step": 20, "n_bytes": 9})
+    store.give_back(job_id, 1, "the worker stopped")
+    assert store.claim("batch", "w", 30)
+    with pytest.raises(Fenced):
+        store.add_event(job_id, 1, "saved", {"step": 40, "n_bytes": 9})
+    store.add_event(job_id, 2, "went_on", {"step": 20})
+    told = [(event.kind, event.attempt, event.data.get("step")) for event in store.events(job_id)]
+    assert told == [("queued", 0, None), ("claimed", 1, None), ("saved", 1, 20), ("given_back", 1, None),
+                    ("claimed", 2, None), ("went_on", 2, 20)]  # fmt: skip
+
+
+def test_the_last_evaluations_are_read_alone(store: Store) -> None:
+    job_id = running(store)
+    logged = [Metric(step=n, sort=sort, values={"v": n}) for n in range(1, 6) for sort in ("train", "eval")]
+    store.keep(job_id, 1, Kept(metrics=logged))
+    assert [(one.sort, one.step) for one in store.evaluations(job_id, 2)] == [("eval", 4), ("eval", 5)]

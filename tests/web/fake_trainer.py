@@ -36,6 +36,7 @@ class FakeTrainer(FakeWorker):
 
     def train(self, claim: Claim) -> None:
         job, attempt, total = claim.job_id, claim.attempt, claim.spec.get("max_steps") or trainings.TOTAL
+        self._begin(claim)
         for step in range(self._done.get(job, 0) + 1, total + 1):
             if self._has_left(claim, step - 1, total):
                 return
@@ -48,11 +49,21 @@ class FakeTrainer(FakeWorker):
         peak = Measurement(name="peak_bytes", value=1.33e9, unit="bytes", predicted=1.29e9)
         self.store.finish(job, attempt, State.SUCCEEDED, body, Kept(measurements=[peak]))
 
+    def _begin(self, claim: Claim) -> None:
+        done = self._done.get(claim.job_id, 0)
+        tried = trainings.result().preflight
+        assert tried
+        kind, facts = ("went_on", {"step": done}) if done else ("preflight", tried.model_dump(mode="json"))
+        self.store.add_event(claim.job_id, claim.attempt, kind, facts)
+
     def _step(self, claim: Claim, step: int, total: int) -> None:
         job, attempt = claim.job_id, claim.attempt
-        self.store.keep(job, attempt, Kept(metrics=trainings.metrics(step, step, total)))
+        logged = [one.model_copy(update={"at": time.time()}) for one in trainings.metrics(step, step, total)]
+        self.store.keep(job, attempt, Kept(metrics=logged))
         if step % 10 == 0 or step == 1:
             self.store.keep_result(job, attempt, trainings.result(step, total).model_dump(mode="json"))
+        if step % 20 == 0:
+            self.store.add_event(job, attempt, "saved", {"step": step, "n_bytes": 58_900_000})
         self._done[job] = step
         said = Progress(current=step, total=total, message="training", eta_s=1.9 * (total - step))
         self.store.set_progress(job, attempt, said)

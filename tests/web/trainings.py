@@ -45,12 +45,18 @@ def metrics(until: int, begin: int = 1, total: int = TOTAL) -> list[Metric]:
         }  # fmt: skip
         found += [
             Metric(step=step, values=values, at=1.8e9 + 2 * step),
-            Metric(step=step, sort="machine", values={"memory_bytes": 1.2e9 + 1e6 * step}, at=1.8e9 + 2 * step),
+            Metric(step=step, sort="machine", values=machine(step), at=1.8e9 + 2 * step),
         ]
         if step % 10 == 0:
             told = {"eval_loss": loss_at(step) + 0.05, "perplexity": exp(loss_at(step) + 0.05)}
             found.append(Metric(step=step, sort="eval", values=told, at=1.8e9 + 2 * step))
     return found
+
+
+def machine(step: int) -> dict[str, float]:
+    """What is told of the machine."""
+    busy = {"cpu_percent": 94.0 + step % 5, "host_bytes": 5.1e9 + 2e6 * step}
+    return {"memory_bytes": 1.2e9 + 1e6 * step} | busy
 
 
 def tries(until: int) -> tuple[Try, ...]:

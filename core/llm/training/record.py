@@ -43,8 +43,13 @@ class Record(Generic[R]):
     def keep(self, **changes: Any) -> None:
         """Change the result by the names of `TrainResult`."""
         finite = {name: None if _is_odd(value) else value for name, value in changes.items()}
-        self.now = self.now.model_copy(update=finite)
+        before, self.now = self.now, self.now.model_copy(update=finite)
         self._context.keep(cast("Result", self.now))
+        if tried := changes.get("preflight"):
+            self._context.event("preflight", **tried.model_dump(mode="json"))
+        for note in changes.get("notes", ()):
+            if note not in before.notes:
+                self._context.event("noted", text=note)
 
     def say(self, words: str) -> None:
         """What is done just now."""
@@ -53,6 +58,7 @@ class Record(Generic[R]):
     def go_on(self, step: int, logged: list[dict[str, float]]) -> None:
         """The run goes on after `step`, of which the trainer has `logged` all that was evaluated."""
         self._context.rewind(step)
+        self._context.event("went_on", step=step)
         kept = tuple(one for one in self.now.tries if one.step <= step)
         self.keep(resumed_at=(*self.now.resumed_at, step), tries=kept, step=step)
         for one in logged:
@@ -100,6 +106,7 @@ class Record(Generic[R]):
     def saved(self, step: int) -> None:
         """A checkpoint is whole."""
         self.keep(step=step, checkpoint_bytes=self.checkpoint_bytes())
+        self._context.event("saved", step=step, n_bytes=self.now.checkpoint_bytes)
 
     def memory_bytes(self) -> int:
         """The peak by now on a card, what is held now on a host."""

@@ -49,6 +49,7 @@ class Door:
         self.artifacts: dict[ArtifactKind, Path] = {}
         self.stops: Callable[[Door], bool] = lambda _: False
         self.is_whole = False
+        self.events: list[tuple[str, dict[str, Any]]] = []
 
     def should_stop(self) -> bool:
         return self.stops(self)
@@ -67,6 +68,9 @@ class Door:
 
     def flush(self) -> None:
         pass
+
+    def event(self, kind: str, **data: Any) -> None:
+        self.events.append((kind, data))
 
     def rewind(self, step: int) -> None:
         self.metrics = {key: one for key, one in self.metrics.items() if key[1] <= step}
@@ -87,7 +91,7 @@ class Door:
 
     def machine(self) -> Machine:
         can: Abilities = abilities("cpu")
-        return Machine(can, "host", 8_000_000_000)
+        return Machine(can, "host", 8_000_000_000, self.home)
 
     @contextmanager
     def artifact(self, kind: ArtifactKind, name: str) -> Iterator[Path]:
