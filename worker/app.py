@@ -17,8 +17,10 @@ from core.cards import Card, read_card
 from core.catalog import BUILTIN_NAME, builtin_is_ready
 from core.errors import WorkbenchError
 from core.ids import new_id
+from core.jobs import Kinds
 from core.jobs.kind import Queue
 from core.migrate import wait_for_head
+from core.pipelining import Pipelining
 from core.queue import TASK, make_app, send
 from core.settings import Settings
 from core.store import Store
@@ -55,9 +57,11 @@ def serve(settings: Settings, queue: Queue) -> None:
     keys = Keys(settings.redis_prefix)
     publisher = Publisher(settings.redis, keys)
     app = make_app(settings.redis, settings.redis_prefix)
-    sweep = Sweep(settings, store, app, connect(settings.redis), publisher.ring)
+    kinds = Kinds(settings.extra_kinds)
+    pipelining = Pipelining(store, kinds, settings.home, partial(send, app), publisher.ring)
+    sweep = Sweep(settings, store, app, connect(settings.redis), publisher.ring, pipelining)
     place = place_of(settings.home)
-    around = Surroundings(store, worker_id, queue, card, place, settings.memory_bytes, slots)
+    around = Surroundings(store, worker_id, queue, card, settings.home, settings.memory_bytes, slots)
     pool = Pool(settings.home, worker_id, card.key, for_children=queue is Queue.BATCH)
     appraiser = Appraiser(settings, card.memory_kind, lambda: around.abilities)
     shelf = Shelf(store, settings.home, appraiser.forget)
@@ -73,7 +77,7 @@ def serve(settings: Settings, queue: Queue) -> None:
     desk = Desk(
         settings, queue, worker_id, card.name, store, models, around, publisher.ring, lambda job: send(app, queue, job)
     )
-    runner = Runner(settings, queue, desk, models, store, keeper, publisher, around.machine)
+    runner = Runner(settings, queue, desk, models, store, keeper, publisher, around.machine, pipelining)
     _register(app, runner)
     stop_listening = _listen(queue, keeper, lambda: _prepare(settings, shelf, models, around))
     try:

@@ -22,7 +22,7 @@ from worker.context import RunContext
 from worker.execute import execute
 from worker.hold import Hold, StopReason
 from worker.models import Models
-from worker.place import Shelf, place_of
+from worker.place import Shelf
 from worker.pool import Pool
 from worker.publisher import Publisher
 from worker.surroundings import Surroundings
@@ -49,7 +49,7 @@ def main(job_id: str, attempt: int) -> int:
 
 
 def _around(settings: Settings, store: Store) -> Surroundings:
-    around = Surroundings(store, "", Queue.BATCH, read_card(), place_of(settings.home), settings.memory_bytes)
+    around = Surroundings(store, "", Queue.BATCH, read_card(), settings.home, settings.memory_bytes)
     around.meet()
     return around
 

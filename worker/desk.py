@@ -141,7 +141,7 @@ class Desk:
         kind, spec = self._asked[one.load_key]
         if kind is None or kind.peak is None or appraisal.needs is None:
             return appraisal
-        machine = Machine(self._around.abilities, self._around.memory_kind, self._room())
+        machine = Machine(self._around.abilities, self._around.memory_kind, self._room(), self._settings.home)
         key = one.load_key, appraisal.key
         if key not in self._peaks:  # reckoned once: a plan is made at every look, and reads no files
             model = try_open_model(appraisal.source.path)

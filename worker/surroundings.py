@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 from core.abilities import Abilities, usual_abilities
 from core.cards import Card, read_card
@@ -11,6 +12,7 @@ from core.store import Store
 from core.store.holdings import Holding
 from core.store.workers import WorkerInfo
 from worker.admission import Memory
+from worker.place import place_of
 from worker.pool import Pool
 
 FINDS_OUT = Queue.INTERACTIVE  # the process that has torch imported anyway
@@ -27,13 +29,20 @@ class Surroundings:
     """
 
     def __init__(
-        self, store: Store, worker: str, queue: str, card: Card, place: str, memory_bytes: int = 0, slots: int = 1
+        self,
+        store: Store,
+        worker: str,
+        queue: str,
+        card: Card,
+        home: Path,
+        memory_bytes: int = 0,
+        slots: int = 1,
     ) -> None:
         self._store = store
         self.worker = worker
         self._queue = queue
         self._card = card
-        self._place = place
+        self._home, self._place = home, place_of(home)
         self.budget_bytes = memory_bytes or card.total_bytes
         self._most_waiting = max(slots * 3 // 4, 1)
         self._others: tuple[Holding, ...] = ()
@@ -92,7 +101,7 @@ class Surroundings:
         self.look()
         others = sum(one.n_bytes + one.work_bytes for one in self._others if job not in one.users)
         usable = min(read_card().free_bytes, self.budget_bytes - others)
-        return Machine(self.abilities, self._card.memory_kind, max(usable, 0))
+        return Machine(self.abilities, self._card.memory_kind, max(usable, 0), self._home)
 
     def has_elsewhere(self, model: str, revision: str | None) -> bool:
         """Whether another worker of this queue sees other files, with that model among them."""

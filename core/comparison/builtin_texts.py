@@ -60,6 +60,22 @@ BUILTIN_TABLES: Mapping[str, BuiltinText] = {
         BUILTIN_TEXTS["reviews"].member, "c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350"
     )
 }
+LEXICON = BuiltinText(
+    f"{PACKAGE}-{VERSION}/vaderSentiment/vader_lexicon.txt",
+    "1ec9c6e9ee19aade328f8beb393a6afa71a5bb3acf7d3cc22d4ef568df374bf5",
+)
+
+
+def builtin_lexicon(home: Path, tell: Callable[[str], None]) -> dict[str, float]:
+    """7,500 English words and signs with their mean rating by ten people, from -4 to 4; fetched once.
+
+    Raises:
+        Unavailable: it is not there and cannot be fetched.
+
+    Source: Hutto & Gilbert 2014, "VADER".
+    """
+    lines = _had(home / "texts" / "lexicon.txt", LEXICON, tell).decode().splitlines()
+    return {word: float(rating) for word, rating, *_ in (line.split("\t") for line in lines)}
 
 
 def builtin_text(name: str, home: Path, tell: Callable[[str], None]) -> str:
@@ -111,9 +127,12 @@ def _kept(path: Path, wanted: BuiltinText) -> bytes | None:
 def _fetch(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as aside:
-        tables = _tables(_download(Path(aside)))
+        archive = _download(Path(aside))
+        tables = _tables(archive)
         made = {f"{name}.txt": text_of(table).encode() for name, table in tables.items()}
-        for name, content in (made | {f"{name}.tsv": tables[name] for name in BUILTIN_TABLES}).items():
+        made |= {f"{name}.tsv": tables[name] for name in BUILTIN_TABLES}
+        made["lexicon.txt"] = _member(archive, LEXICON.member)
+        for name, content in made.items():
             part = Path(aside, name)
             part.write_bytes(content)
             part.replace(folder / name)  # whole or not there, also for a process beside this one

@@ -68,6 +68,10 @@ class PeakMeter:
         """What this process holds on its device now."""
         return self._gauge.now_bytes()
 
+    def peak_bytes(self) -> int:
+        """The most that it held since somebody began to watch."""
+        return self._gauge.peak_bytes()
+
     @contextmanager
     def watch(self) -> Iterator[Peak]:
         """Measures the block; the figures stand in the value that it gives once the block has ended."""

@@ -40,6 +40,7 @@ def plan_for(
     on_card: bool,
     has_fast_bfloat16: bool,
     usable_bytes: int,
+    can_be_fused: bool = True,
 ) -> Plan:
     """Choose what the spec leaves open.
 
@@ -48,6 +49,7 @@ def plan_for(
         max_length: tokens of the longest row.
         model: as the estimate sees it; None where its files do not say enough.
         usable_bytes: what the job may use.
+        can_be_fused: whether the trainer has a loss in tiles.
     """
     mixed, why_mixed = _mixed(spec, on_card=on_card, has_fast_bfloat16=has_fast_bfloat16)
 
@@ -64,14 +66,14 @@ def plan_for(
         given = {"context": max_length, "batch": spec.per_device_train_batch_size, "training": training}
         return estimate(model, precision=precision, on_host=not on_card, **given).needed_bytes  # type: ignore[arg-type]
 
-    is_fused, why_fused = _fused(model, on_card=on_card)
+    is_fused, why_fused = _fused(model, on_card=on_card) if can_be_fused else (False, "")
     has_checkpointing, why = spec.gradient_checkpointing == "on", ""
     if spec.gradient_checkpointing == "auto":
         kept = predicted(has_checkpointing=False, is_fused=is_fused)
         has_checkpointing = kept > PLENTY * usable_bytes if kept else on_card
         why = _why_checkpointing(kept, usable_bytes, has_checkpointing)
     needed = predicted(has_checkpointing=has_checkpointing, is_fused=is_fused)
-    if on_card and not is_fused and needed > PLENTY * usable_bytes:
+    if can_be_fused and on_card and not is_fused and needed > PLENTY * usable_bytes:
         tiled = predicted(has_checkpointing=has_checkpointing, is_fused=True)
         why_fused = f"Computes the loss in tiles: all logits at once would take {(needed - tiled) / 1e9:.3g} GB more."
         is_fused, needed = True, tiled

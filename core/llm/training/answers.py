@@ -21,25 +21,26 @@ MOST_CHARS = 2_000
 
 def prompts_of(rows: Sequence[Row], n: int) -> list[Any]:
     """The beginnings of rows: the prompt where they have one, else their first words."""
-    return [_prompt(row) for row in rows[:n]]
+    return [prompt_of(row, FIRST_WORDS) for row in rows[:n]]
 
 
-def _prompt(row: Row) -> Any:
+def prompt_of(row: Row, n_words: int) -> Any:
+    """The prompt of a row, all messages but the answer, or the first words of a text."""
     if "prompt" in row.fields:
         return row.fields["prompt"]
     if "messages" in row.fields:
         messages = row.fields["messages"]
         return messages[:-1] if len(messages) > 1 and messages[-1]["role"] == "assistant" else messages
-    return " ".join(row.fields["text"].split()[:FIRST_WORDS])
+    return " ".join(row.fields["text"].split()[:n_words])
 
 
 def answer(
     model: Any, tokenizer: Any, prompts: Sequence[Any], max_new_tokens: int, most_tokens: int, step: int, seed: int
 ) -> tuple[Try, ...]:
     """One sampled answer to each prompt, or to its last `most_tokens` tokens, the same random numbers each time."""
-    texts = [_text(prompt, tokenizer) for prompt in prompts]
+    texts = [text_of(prompt, tokenizer) for prompt in prompts]
     found = []
-    with _generating(model, seed):
+    with generating(model, seed):
         for shown, text in zip(prompts, texts, strict=True):
             found_ids = tokenizer(text, return_tensors="pt", add_special_tokens=isinstance(shown, str))["input_ids"]
             ids = found_ids[:, -most_tokens:].to(model.device)
@@ -54,7 +55,7 @@ def answer(
                 use_cache=True,
                 pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
             )[0, ids.shape[1] :].tolist()
-            has_ended = bool(made) and made[-1] in _ends(model, tokenizer)
+            has_ended = bool(made) and made[-1] in ends_of(model, tokenizer)
             words = tokenizer.decode(made, skip_special_tokens=True)
             found.append(Try(step=step, prompt=_shown(shown), completion=words, has_ended=has_ended))
     return tuple(found)
@@ -90,7 +91,8 @@ def _losses(model: Any, tokenizer: Any, rows: Sequence[Encoded], n_at_once: int)
             yield float(loss) if is_trained.any() else 0.0
 
 
-def _text(prompt: Any, tokenizer: Any) -> str:
+def text_of(prompt: Any, tokenizer: Any) -> str:
+    """A prompt as the model reads it: messages through the chat template."""
     if isinstance(prompt, str):
         return prompt
     made: str = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
@@ -101,14 +103,15 @@ def _shown(prompt: Any) -> str:
     return (prompt if isinstance(prompt, str) else str(prompt[-1]["content"]))[-MOST_CHARS:]
 
 
-def _ends(model: Any, tokenizer: Any) -> set[int]:
+def ends_of(model: Any, tokenizer: Any) -> set[int]:
+    """The tokens that end an answer."""
     own = model.generation_config.eos_token_id
     own = [own] if isinstance(own, int) else own or []
     return {*own, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])}
 
 
 @contextmanager
-def _generating(model: Any, seed: int) -> Iterator[None]:
+def generating(model: Any, seed: int) -> Iterator[None]:
     """Ready to generate, with random numbers of its own: those of the training stay as they are."""
     was_training = model.training
     devices = [model.device] if model.device.type == "cuda" else []

@@ -83,6 +83,9 @@ class Course(ABC, Generic[G, T, R]):
     def _finish(self, ground: G, trainer: T) -> None:
         """All steps are done: keep what came of them."""
 
+    def _go_on(self, step: int, logged: list[dict[str, float]]) -> None:
+        """The run goes on after `step`, of which the trainer has `logged` the figures."""
+
     def _look(self, ground: G, trainer: T) -> None:
         """Look at what was learned, once it is kept."""
 
@@ -112,7 +115,9 @@ class Course(ABC, Generic[G, T, R]):
             trainer.is_anothers = checkpoint is not None
         if checkpoint:
             trainer.clock.restore(checkpoint)
-            record.go_on(step_of(checkpoint), self._checkpoints.logged(checkpoint))
+            logged = self._checkpoints.logged(checkpoint)
+            record.go_on(step_of(checkpoint), logged)
+            self._go_on(step_of(checkpoint), logged)
         else:
             record.begin()
             self._begin(ground, trainer)

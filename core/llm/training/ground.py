@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from core.training.plan import Plan, plan_for
 from core.training.values import DataFacts
 
 if TYPE_CHECKING:
+    from core.data.spec import DataFields
     from core.data.values import Data
     from core.jobs.kind import Context
     from core.jobs.sft import SftSpec
@@ -67,7 +68,7 @@ def lay_ground(spec: SftSpec, context: Context, say: Say) -> Ground:
     unpack_if_builtin(spec.model, context.home, lambda _part, words: say(words))
     source = resolve(spec.model, context.home, spec.revision)
     say("reading the data")
-    data = _read(spec, context, say)
+    data = read_for(spec, context, say)
     model = try_open_model(source.path)
     choice = choose(spec.variant, context.machine().abilities, model.attentions if model else ())
     say(f"loading {source.name}")
@@ -91,7 +92,7 @@ def lay_ground(spec: SftSpec, context: Context, say: Say) -> Ground:
         )
         for rows in (data.train, data.evaluation[: spec.max_eval_rows])
     )
-    prompts = _prompts(spec, data)
+    prompts = prompts_to_answer(spec.prompts, data)
     most_prompt_tokens = max(loaded.context_length - spec.max_new_tokens, 1)
     plan = _plan(spec, context, choice, model, train, loaded.device)
     return Ground(data, loaded, model, train, held_out, plan, prompts, most_prompt_tokens)
@@ -99,24 +100,28 @@ def lay_ground(spec: SftSpec, context: Context, say: Say) -> Ground:
 
 def facts_of(ground: Ground, tuner: Tuner, spec: SftSpec) -> dict[str, Any]:
     """What the result says of them, by the names of `TrainResult`."""
-    parameters = list(tuner.model.parameters())
-    trained = [one for one in parameters if one.requires_grad]
     first = tuner.data_collator([tuner.train_dataset[0]])
-    is_full = spec.method == "full"
-    return {
-        "method": "full" if is_full else "QLoRA" if ground.loaded.precision.is_quantized else "LoRA",
-        "base": ground.loaded.source.name,
-        "base_dtype": "" if is_full else str(ground.loaded.precision),
-        "trained_dtype": dtype_of(trained),
-        "n_trained": sum(one.numel() for one in trained),
-        "n_parameters": ground.loaded.weight.parameters,
-        "targets": () if is_full else _targets(tuner),
-        "mixed_precision": ground.plan.mixed,
-        "has_checkpointing": ground.plan.has_checkpointing,
+    return facts_of_model(tuner.model, ground.loaded, ground.plan, is_full=spec.method == "full") | {
         "is_fused": tuner.is_fused,
-        "notes": ground.plan.reasons,
         "first_row": _pieces(first["input_ids"][0].tolist(), first["labels"][0].tolist(), ground.loaded.tokenizer),
         "data": _data_facts(ground),
+    }
+
+
+def facts_of_model(model: Any, loaded: LoadedModel, plan: Plan, *, is_full: bool = False) -> dict[str, Any]:
+    """What the result of any training says of what is trained, and how."""
+    trained = [one for one in model.parameters() if one.requires_grad]
+    return {
+        "method": "full" if is_full else "QLoRA" if loaded.precision.is_quantized else "LoRA",
+        "base": loaded.source.name,
+        "base_dtype": "" if is_full else str(loaded.precision),
+        "trained_dtype": dtype_of(trained),
+        "n_trained": sum(one.numel() for one in trained),
+        "n_parameters": loaded.weight.parameters,
+        "targets": () if is_full else _targets(model),
+        "mixed_precision": plan.mixed,
+        "has_checkpointing": plan.has_checkpointing,
+        "notes": plan.reasons,
     }
 
 
@@ -125,8 +130,8 @@ def _pieces(input_ids: list[int], labels: list[int], tokenizer: Any) -> tuple[Pi
     return pieces_of(fed.cut(MOST_PIECES), tokenizer)
 
 
-def _targets(tuner: Tuner) -> tuple[str, ...]:
-    names = {name.rpartition(".")[2] for name, one in tuner.model.named_modules() if hasattr(one, "lora_A")}
+def _targets(model: Any) -> tuple[str, ...]:
+    names = {name.rpartition(".")[2] for name, one in model.named_modules() if hasattr(one, "lora_A")}
     return tuple(sorted(names))
 
 
@@ -147,16 +152,17 @@ def _data_facts(ground: Ground) -> DataFacts:
     )
 
 
-def _prompts(spec: SftSpec, data: Data) -> tuple[Any, ...]:
+def prompts_to_answer(named: Sequence[str], data: Data) -> tuple[Any, ...]:
     """Those that are named, as messages where the rows are; else the beginnings of held-out rows."""
     rows = data.evaluation or data.train
-    if not spec.prompts:
+    if not named:
         return tuple(prompts_of(rows, N_PROMPTS))
     is_chat = bool(rows) and rows[0].is_conversational
-    return tuple([{"role": "user", "content": one}] if is_chat else one for one in spec.prompts)
+    return tuple([{"role": "user", "content": one}] if is_chat else one for one in named)
 
 
-def _read(spec: SftSpec, context: Context, say: Say) -> Data:
+def read_for(spec: DataFields, context: Context, say: Say) -> Data:
+    """The data that a Spec names, fetched where need be; cut short where the job is to stop."""
     with Line(Access.from_environment()) as line:
         context.on_stop(line.cut)
         return read_data(spec, context.home, say, line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transformers.trainer_callback import PrinterCallback
 
@@ -13,12 +13,11 @@ from core.llm.training.answers import answer, judge
 from core.llm.training.base import made_ready, peft_config
 from core.llm.training.course import Course
 from core.llm.training.ground import Ground, facts_of, lay_ground
-from core.llm.training.preflight import try_longest
+from core.llm.training.preflight import preflight
 from core.llm.training.settings import CHECKPOINTS, EVALUATIONS, sft_config, steps_between, total_steps
 from core.llm.training.trainer import Tuner
 from core.llm.training.watch import Watch
 from core.training.headline import headline
-from core.training.values import Preflight
 from core.values import ArtifactKind
 
 if TYPE_CHECKING:
@@ -68,28 +67,12 @@ class Tuning(Course[Ground, Tuner, "SftResult"]):
         return tuner
 
     def _begin(self, ground: Ground, trainer: Tuner) -> None:
-        self._preflight(ground, trainer)
+        self._record.say("trying the longest rows")
+        n_steps, predicted = self._record.now.total_steps, ground.plan.predicted_bytes
+        self._record.keep(preflight=preflight(trainer, self._meter, self._idle_bytes, predicted, n_steps))
         trainer.args.eval_on_start = bool(ground.held_out.rows)
         if not ground.held_out.rows and not self._context.should_stop():
             self._record.answered(0)
-
-    def _preflight(self, ground: Ground, tuner: Tuner) -> None:
-        self._record.say("trying the longest rows")
-
-        def peak_of(work: Any) -> int:
-            with self._meter.watch() as peak:
-                work()
-            return peak.peak_bytes - self._idle_bytes
-
-        step_s, rate, peak = try_longest(tuner, peak_of)
-        tried = Preflight(
-            step_s=step_s,
-            peak_bytes=peak,
-            predicted_bytes=ground.plan.predicted_bytes,
-            tokens_per_s=rate,
-            expected_s=step_s * self._record.now.total_steps,
-        )
-        self._record.keep(preflight=tried)
 
     def _finish(self, ground: Ground, trainer: Tuner) -> None:
         record = self._record

@@ -42,6 +42,18 @@ class Steady(Trainer):
         mask = inputs.get("attention_mask")
         return int(inputs["input_ids"].numel() if mask is None else mask.sum())
 
+    def row_lengths(self) -> list[int]:
+        """Tokens of each row that is trained on."""
+        return [len(ids) for ids in self.train_dataset["input_ids"]]
+
+    def n_items(self, batch: dict[str, Any]) -> Any:  # noqa: ARG002  # that of a loss over tokens asks
+        """What the loss of a batch is divided by; None where it is its own mean."""
+        return None
+
+    def forget_trial(self) -> None:
+        """Nothing that was counted before the run is part of it."""
+        self.clock.tokens = 0
+
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         """One batch forward and backward.
 

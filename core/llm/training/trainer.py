@@ -63,7 +63,12 @@ class Tuner(Steady, SFTTrainer):
             self._hits = [0, 0]
         super().log(logs, start_time)
 
+    def n_items(self, batch: dict[str, Any]) -> Any:
+        """The tokens that count in the loss."""
+        return (batch["labels"][..., 1:] != -100).sum()
+
     def forget_trial(self) -> None:
         """Nothing that was counted before the run is part of it."""
-        self._hits, self.clock.tokens = [0, 0], 0
+        super().forget_trial()
+        self._hits = [0, 0]
         self._metrics["train"].clear()

@@ -104,10 +104,14 @@ class Watch(TrainerCallback):
         loss, perplexity = found.get("eval_loss", math.nan), found.get("eval_perplexity", math.nan)
         if not math.isfinite(loss):
             raise no_number(f"After step {state.global_step} the loss of held-out rows is no number.")
-        self._tell(state.global_step, "eval", {"eval_loss": loss, "perplexity": perplexity})
+        self._tell(state.global_step, "eval", self.held_out(found))
         if not self._watcher.evaluated(state.global_step, loss, perplexity):
             control.should_save = control.should_training_stop = True
         return control
+
+    def held_out(self, found: dict[str, float]) -> dict[str, float]:
+        """What a curve shows of an evaluation."""
+        return {"eval_loss": found["eval_loss"], "perplexity": found.get("eval_perplexity", math.nan)}
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """A checkpoint is whole."""
