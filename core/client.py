@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 from core import stream
-from core.abilities import Abilities, check_can_run
-from core.access import Who, check_changed, check_seen, may_see
+from core.abilities import Abilities
+from core.access import Who, check_changed, check_seen
 from core.data.uploads import Upload, Uploads
 from core.errors import BadInput, NotFound, NoWorker
 from core.ids import is_id
-from core.jobs import Kinds
-from core.jobs.kind import AnyKind
+from core.jobs import Kinds, pipeline
+from core.jobs.pipeline import PipelineSpec
+from core.pipeline.steps import with_changes
+from core.pipelining import Pipelining
 from core.queue import make_app, send
 from core.settings import Settings
 from core.spec import Spec, parse_spec
 from core.states import State
 from core.store import Store
 from core.store.holdings import Holding
-from core.store.jobs import NewJob
 from core.store.models import FoundModel
 from core.store.queries import AttemptInfo, JobFilter, Place
 from core.store.workers import WorkerInfo
+from core.submitting import Submitting, abilities
 from core.training.tensorboard import run_name, write_events
 from core.values import ArtifactRef, Event, Job, Metric, Visibility
-from core.variant import Variant
 from core.watch import Tail, Update, follow
 
 
@@ -84,39 +85,18 @@ class Workbench:
             BadInput: the spec is not one of this kind, or what it asks is known to be impossible.
             NotFound: it reads an artifact that is not there, or not to be seen.
         """
-        chosen = self.kinds[kind]
-        fields, notes = chosen.spec.understand(spec.model_dump(mode="json") if isinstance(spec, Spec) else spec)
-        parsed = parse_spec(chosen.spec, fields)
-        variants = chosen.variants(parsed)
-        if variants:
-            check_can_run(variants, self.abilities(chosen.queue))
-        for artifact_id in chosen.artifacts(parsed):
-            self.artifact(artifact_id)
-        chosen.check(parsed, self.settings.home)
-        if parent:
-            parent = self.show(parent).id
-        new = NewJob(
-            kind=kind,
-            queue=chosen.queue,
-            owner=self.who.name,
-            spec=parsed.model_dump(mode="json"),
-            name=name or chosen.title(parsed),
-            words=chosen.words(parsed),
-            model=chosen.model(parsed),
-            load_key=_load_key(chosen, parsed, variants),
-            work_tokens=chosen.tokens(parsed),
-            notes=notes,
-            visibility=visibility,
-            priority=_bounded(priority),
-            key=key,
-            parent=parent,
-            retry_of=retry_of,
-        )
+        new = self._submitting.new_job(kind, spec, priority)
+        if kind == pipeline.NAME:
+            self._pipelining.check(parse_spec(PipelineSpec, new.spec).steps, self.who)
+        parent = self.show(parent).id if parent else None
+        new = replace(new, name=name or new.name, visibility=visibility, key=key, parent=parent, retry_of=retry_of)
         submitted, is_new = self.store.submit(new)
         if not is_new:
             return self.store.job(submitted.id)
-        if self._app:
-            send(self._app, chosen.queue, submitted.id)
+        if kind == pipeline.NAME:
+            self._pipelining.advance(submitted.id)
+            return self.store.job(submitted.id)
+        self._wake(new.queue, submitted.id)
         self._ring(submitted.id)
         return submitted
 
@@ -150,9 +130,7 @@ class Workbench:
 
     def abilities(self, queue: str = "") -> Sequence[Abilities]:
         """What living workers can run, those that have said so; of one queue where it is named."""
-        workers = self.store.workers()
-        cards = {one.card for one in workers if not queue or one.queue == queue}
-        return [Abilities.model_validate(one.abilities) for one in workers if one.abilities and one.card in cards]
+        return abilities(self.store, queue)
 
     def models(self) -> Sequence[FoundModel]:
         """The models that lie where a living worker can load them."""
@@ -195,12 +173,7 @@ class Workbench:
         Raises:
             NotFound: there is none, or one may not see its job.
         """
-        if is_id(artifact_id):
-            job_id, artifact = self.store.artifact(artifact_id)
-            job = self.store.job(job_id)
-            if may_see(self.who, job):
-                return job, artifact
-        raise NotFound(f"There is no artifact {artifact_id[:64]}.")
+        return self._submitting.artifact(artifact_id)
 
     def files(self, artifact: ArtifactRef) -> Mapping[str, Path]:
         """The files of an artifact by their names, as far as they lie on this machine; links are no files of it."""
@@ -236,25 +209,64 @@ class Workbench:
     def cancel(self, job: str) -> Job:
         """Cancel a queued job, or ask a running one to stop and keep what it has."""
         found = check_changed(self.who, self.show(job))
-        self.store.cancel(found.id, self.who.name)
-        self._ring(found.id)
-        return self.store.job(found.id)
+        if found.kind == pipeline.NAME:
+            self._pipelining.cancel(found.id, self.who.name)
+        else:
+            self.store.cancel(found.id, self.who.name)
+        return self._told(found)
 
     def pause(self, job: str) -> Job:
         """Hold a job until it is resumed: a running one saves what it has first, and lets its card go."""
         found = check_changed(self.who, self.show(job))
-        self.store.pause(found.id, self.who.name)
-        self._ring(found.id)
-        return self.store.job(found.id)
+        if found.kind == pipeline.NAME:
+            self._pipelining.pause(found.id, self.who.name)
+        else:
+            self.store.pause(found.id, self.who.name)
+        return self._told(found)
 
     def resume(self, job: str) -> Job:
         """Let a paused job go on."""
         found = check_changed(self.who, self.show(job))
+        if found.kind == pipeline.NAME:
+            return self.resume_pipeline(found.id)
         _, is_queued = self.store.resume(found.id, self.who.name)
-        if is_queued and self._app:
-            send(self._app, found.queue, found.id)
-        self._ring(found.id)
-        return self.store.job(found.id)
+        if is_queued:
+            self._wake(found.queue, found.id)
+        return self._told(found)
+
+    def resume_pipeline(self, job: str, changes: Mapping[str, Any] | None = None) -> Job:
+        """Let a pipeline go on that is paused or held by a step: what went wrong is run again.
+
+        Args:
+            changes: other values for fields of steps that have not succeeded, by STEP.FIELD.
+
+        Raises:
+            IllegalMove: nothing of it is held.
+            BadInput: a change is refused.
+        """
+        found = check_changed(self.who, self._pipeline(job))
+        self._pipelining.resume(found.id, self.who.name, Who(found.owner), changes)
+        return self._told(found)
+
+    def restart(self, job: str, from_step: str = "", changes: Mapping[str, Any] | None = None) -> Job:
+        """Submit a pipeline once more: `from_step` and all that depend on it run anew, and so does what has changed.
+
+        Args:
+            changes: other values for fields of its steps, by STEP.FIELD.
+
+        Raises:
+            BadInput: there is no such step or field.
+        """
+        found = self._pipeline(job)
+        steps = with_changes(found.spec["steps"], changes or {})
+        spec = {**found.spec, "steps": steps, "fresh_from": from_step}
+        return self.submit(pipeline.NAME, spec, name=found.name, retry_of=found.id, priority=found.priority)
+
+    def _pipeline(self, job: str) -> Job:
+        found = self.show(job)
+        if found.kind != pipeline.NAME:
+            raise BadInput(f"Job {found.id} is no pipeline but a {found.kind}.")
+        return found
 
     def metrics(self, job: str) -> Sequence[Metric]:
         """What a training run logged, in the order of its steps."""
@@ -307,6 +319,8 @@ class Workbench:
         for artifact in self.store.delete(found.id):
             shutil.rmtree(artifact_folder(self.settings.home, artifact), ignore_errors=True)
         self._ring(found.id)
+        if found.pipeline_id:
+            self._pipelining.advance(found.pipeline_id)
         return found.id
 
     def watch(self, job: str) -> Iterator[Update]:
@@ -316,16 +330,37 @@ class Workbench:
             NoWorker: the job waits and no living worker takes jobs of its queue.
         """
         job_id = self.show(job).id
-        yield from follow(lambda: self._watched(job_id), Tail(self._redis, self.keys.job(job_id)))
+        yield from follow(lambda: self._watched(job_id), Tail(self._redis, self.keys.job(job_id)), _is_over)
 
     def _watched(self, job_id: str) -> Job:
         job = self.show(job_id)
-        if job.state is State.QUEUED and not any(worker.queue == job.queue for worker in self.workers()):
-            raise NoWorker(
-                f"Job {job_id} waits, but no worker runs that takes {job.queue} jobs.",
-                "Start one with `workbench worker`, or everything with `workbench up`. The job stays in the queue.",
-            )
+        waiting = self.store.waiting_queues(job_id) if job.kind == pipeline.NAME else {job.queue}
+        if job.state is State.QUEUED or job.kind == pipeline.NAME:
+            for queue in waiting - {worker.queue for worker in self.workers()}:
+                raise NoWorker(
+                    f"Job {job_id} waits, but no worker runs that takes {queue} jobs.",
+                    "Start one with `workbench worker`, or everything with `workbench up`. The job stays in the queue.",
+                )
         return job
+
+    def _told(self, changed: Job) -> Job:
+        """The job as it is after a change, once all who wait for it have been told."""
+        self._ring(changed.id)
+        if changed.pipeline_id:
+            self._pipelining.advance(changed.pipeline_id)
+        return self.store.job(changed.id)
+
+    @property
+    def _submitting(self) -> Submitting:
+        return Submitting(self.store, self.kinds, self.settings.home, self.who)
+
+    @property
+    def _pipelining(self) -> Pipelining:
+        return Pipelining(self.store, self.kinds, self.settings.home, self._wake, self._ring)
+
+    def _wake(self, queue: str, job_id: str) -> None:
+        if self._app:
+            send(self._app, queue, job_id)
 
     def _full_id(self, text: str) -> str:
         wanted = text.strip().upper()
@@ -341,12 +376,9 @@ class Workbench:
             stream.ring(self._redis, self.keys, job_id)
 
 
-def _load_key(kind: AnyKind, spec: Spec, variants: Sequence[Variant]) -> str:
-    """The same for jobs that need the same memory; one that trains needs what its own Spec says."""
-    models = "; ".join(variant.load_key for variant in variants)
-    if kind.peak is None or not models:
-        return models
-    return f"{models} for {hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:12]}"
+def _is_over(job: Job) -> bool:
+    """Whether nothing more comes of it by itself: a step that went wrong holds its pipeline until somebody decides."""
+    return job.state.is_finished or (job.state is State.HELD and job.error is not None)
 
 
 def artifact_folder(home: Path, artifact_id: str) -> Path:
@@ -368,9 +400,3 @@ def files_of(folder: Path) -> dict[str, Path]:
 def scratch_folder(home: Path, job_id: str) -> Path:
     """Where a job keeps what only it needs, from attempt to attempt; it goes when the job has ended."""
     return home / "scratch" / job_id
-
-
-def _bounded(priority: int) -> int:
-    if not -100 <= priority <= 100:
-        raise BadInput(f"priority: input should be between -100 and 100, not {priority}.")
-    return priority

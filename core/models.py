@@ -93,9 +93,15 @@ class JobRow(Base):
     load_key: Mapped[str] = mapped_column(Text, default="")
     work_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
     waiting_reason: Mapped[str] = mapped_column(Text, default="")
+    pipeline_id: Mapped[str | None] = mapped_column(Id)
+    step: Mapped[str | None]
+    round: Mapped[int | None]
+    fingerprint: Mapped[str | None]
 
     __table_args__ = (
         UniqueConstraint("owner", "key"),
+        Index(None, "pipeline_id", "step", "round", unique=True),
+        Index(None, "owner", "fingerprint"),
         Index(None, "queue", "state", "priority", "owner", "id"),
         Index(None, "state", "lease_until"),
         Index(None, "owner", "id"),

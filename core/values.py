@@ -147,6 +147,10 @@ class Job(Value):
     finished_at: float | None
     worker: str | None
     waiting_reason: str = ""
+    pipeline_id: str | None = None
+    step: str | None = None
+    """Its name in that pipeline."""
+    round: int | None = None
     measurements: tuple[Measurement, ...] = ()
     samples: tuple[Sample, ...] = ()
     artifacts: tuple[ArtifactRef, ...] = ()

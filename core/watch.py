@@ -56,18 +56,20 @@ class Tail:
         return list(found[0][1]) if found else []
 
 
-def follow(show: Callable[[], Job], tail: Tail) -> Iterator[Update]:
-    """News of the job that `show` reads afresh, until it has ended."""
+def follow(
+    show: Callable[[], Job], tail: Tail, is_over: Callable[[Job], bool] = lambda job: job.state.is_finished
+) -> Iterator[Update]:
+    """News of the job that `show` reads afresh, until it is over."""
     attempt, n_shown = 0, 0
     while True:
         job = show()  # before the stream: once the row says that the job has ended, the stream holds all its text
-        tail.read(0 if job.state.is_finished else BLOCK_S)
+        tail.read(0 if is_over(job) else BLOCK_S)
         text = _whole_text(job) or tail.transcript.text
         restarted = n_shown > 0 and tail.transcript.attempt > attempt
         attempt, n_shown = max(attempt, tail.transcript.attempt), 0 if restarted else n_shown
         yield Update(job, text[n_shown:], restarted)
         n_shown = len(text)
-        if job.state.is_finished:
+        if is_over(job):
             return
 
 

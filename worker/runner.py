@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 
-from core.errors import Fenced
+from core.errors import Fenced, WorkbenchError
 from core.jobs import Kinds
 from core.jobs.kind import Machine, Queue
+from core.pipelining import Pipelining
 from core.settings import Settings
 from core.states import State
 from core.store import Store
-from core.store.claims import Kept
+from core.store.claims import Claim, Kept
 from core.tether import tethered_env
 from core.values import Trouble
 from worker.context import RunContext
@@ -45,6 +46,7 @@ class Runner:
         keeper: Keeper,
         publisher: Publisher,
         machine: Callable[[str], Machine],
+        pipelining: Pipelining,
     ) -> None:
         self._settings = settings
         self._queue = queue
@@ -54,6 +56,7 @@ class Runner:
         self._keeper = keeper
         self._publisher = publisher
         self._machine = machine
+        self._pipelining = pipelining
         self._kinds = Kinds(settings.extra_kinds)
 
     def take(self) -> bool:
@@ -66,14 +69,25 @@ class Runner:
         claim, never = taken
         LOG.info("job %s, attempt %s: %s of %s", claim.job_id, claim.attempt, claim.kind, claim.owner)
         self._publisher.ring(claim.job_id)
+        self._go_on(claim)
         try:
             with self._keeper.holding(claim) as hold:
                 self._run(hold, never)
         finally:
             self._models.pool.give_back(claim.job_id)
             clear_up(self._settings.home, self._store, claim.job_id)
+            self._go_on(claim)
         self._publisher.ring(claim.job_id, is_over=True)
         return True
+
+    def _go_on(self, claim: Claim) -> None:
+        """Tell the pipeline that a step of it has begun or ended. What fails here, the sweep does."""
+        if not claim.pipeline_id:
+            return
+        try:
+            self._pipelining.advance(claim.pipeline_id)
+        except WorkbenchError as error:
+            LOG.warning("pipeline %s: %s", claim.pipeline_id, error.message)
 
     def _run(self, hold: Hold, never: Trouble | None) -> None:
         if never:

@@ -12,6 +12,7 @@ import redis
 from celery import Celery
 
 from core.jobs.kind import Queue
+from core.pipelining import Pipelining
 from core.queue import backlog, send
 from core.settings import Settings
 from core.store import Store
@@ -26,13 +27,20 @@ class Sweep:
     """One pass over everybody's losses. Each step is a conditional update, so any number of workers may run it."""
 
     def __init__(
-        self, settings: Settings, store: Store, app: Celery, client: redis.Redis, ring: Callable[[str], None]
+        self,
+        settings: Settings,
+        store: Store,
+        app: Celery,
+        client: redis.Redis,
+        ring: Callable[[str], None],
+        pipelining: Pipelining,
     ) -> None:
         self._settings = settings
         self._store = store
         self._app = app
         self._client = client
         self._ring = ring
+        self._pipelining = pipelining
         self._rubbish_due = 0.0
 
     def run(self) -> None:
@@ -40,6 +48,7 @@ class Sweep:
         for job_id in self._store.requeue_lost(self._settings.max_attempts):
             LOG.warning("job %s: its worker was lost", job_id)
             self._ring(job_id)
+        self._pipelining.advance_stale()
         self._store.forget_dead_workers()
         self._ring_again()
         if time.monotonic() >= self._rubbish_due:

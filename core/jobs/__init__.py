@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterator
 
 from core.errors import SetupError, UnknownKind
-from core.jobs import compare, convert, download, generate, inspect, load, merge, preview, remove, sft
+from core.jobs import compare, convert, download, generate, inspect, load, merge, pipeline, preview, remove, rlhf, sft
 from core.jobs.kind import AnyKind
 
 KINDS: tuple[AnyKind, ...] = (
@@ -18,8 +18,10 @@ KINDS: tuple[AnyKind, ...] = (
     convert.KIND,
     remove.KIND,
     sft.KIND,
+    rlhf.KIND,
     merge.KIND,
     preview.KIND,
+    pipeline.KIND,
 )
 
 

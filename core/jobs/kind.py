@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.abilities import Abilities, Choice
 from core.memory.model import Model
+from core.preset import Preset
 from core.spec import Spec
 from core.values import ArtifactKind, Measurement, Metric, Progress, Sample
 from core.variant import ModelSpec, Variant
@@ -42,6 +43,8 @@ class Machine:
     abilities: Abilities
     memory_kind: str
     usable_bytes: int
+    home: Path
+    """Where its models are looked for."""
 
 
 class Context(Protocol):
@@ -137,11 +140,14 @@ class Kind(Generic[S, R]):
             for the job to leave out, as long as one does.
         peak: the bytes at its largest moment, weights included, for work that is no generating; 0 where nobody knows.
         tokens: how many tokens it keeps in memory at once, at most.
+        queue: None for what no worker runs: a pipeline, whose steps are jobs.
+        can_pause: whether it can be held while it runs and go on later, with what it has.
+        presets: jobs of this kind to begin with.
         run: does the work. It returns early with what it has once `Context.should_stop` holds.
     """
 
     name: str
-    queue: Queue
+    queue: Queue | None
     spec: type[S]
     result: type[R]
     run: Callable[[S, Context], R]
@@ -153,6 +159,8 @@ class Kind(Generic[S, R]):
     tokens: Callable[[S], int] = lambda spec: 0
     artifacts: Callable[[S], tuple[str, ...]] = lambda spec: ()
     check: Callable[[S, Path], None] = lambda spec, home: None
+    can_pause: bool = False
+    presets: tuple[Preset, ...] = ()
     help: str = ""
 
 

@@ -12,6 +12,7 @@ from core.jobs.kind import Context, Kind, Machine, Queue, Result, shorten
 from core.memory.model import Model
 from core.training.fields import TrainFields
 from core.training.plan import plan_for
+from core.training.presets import PRESETS
 from core.training.values import TrainResult
 from core.variant import ADVANCED
 
@@ -84,5 +85,7 @@ KIND = Kind(
     artifacts=lambda spec: (spec.resume_from,) if spec.resume_from else (),
     peak=peak_for,
     tokens=lambda spec: spec.per_device_train_batch_size * spec.max_length,
+    can_pause=True,
+    presets=PRESETS,
     help="Teach a model with LoRA, QLoRA or in full, watched live",
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from core.store.claims import Claims
+from core.store.cleaning import Cleaning
 from core.store.database import Database
 from core.store.holdings import Holdings
-from core.store.jobs import Jobs
 from core.store.models import Models
+from core.store.pipelines import Pipelines
 from core.store.queries import Queries
 from core.store.sweeps import Sweeps
 from core.store.waiting import Waitings
@@ -15,7 +16,7 @@ from core.store.workers import Workers
 __all__ = ["Store"]
 
 
-class Store(Jobs, Waitings, Claims, Sweeps, Workers, Holdings, Models, Queries):
+class Store(Pipelines, Waitings, Claims, Cleaning, Sweeps, Workers, Holdings, Models, Queries):
     """Everything that can be asked of or written to the database, part by part in the files of this folder."""
 
     @classmethod

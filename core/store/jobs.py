@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import IllegalMove, NotFound
@@ -20,7 +20,10 @@ from core.values import Job, Visibility
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job as it is submitted; what is not here the store fills in."""
+    """A job as it is submitted; what is not here the store fills in. What has no queue runs from the first moment on.
+
+    `round` counts how often the `step` of a pipeline was begun; `fingerprint` finds it again when it is asked for anew.
+    """
 
     kind: str
     queue: str
@@ -37,6 +40,10 @@ class NewJob:
     key: str | None = None
     parent: str | None = None
     retry_of: str | None = None
+    pipeline_id: str | None = None
+    step: str | None = None
+    round: int | None = None
+    fingerprint: str | None = None
 
 
 class Jobs(Part):
@@ -48,20 +55,33 @@ class Jobs(Part):
         Returns:
             The job as its row stands, and whether it is new.
         """
-        columns = vars(new) | {}
-        facts = {"owner": new.owner} | ({"notes": list(notes)} if (notes := columns.pop("notes")) else {})
         with self.database.write() as connection:
-            row = connection.execute(self._insert, {"id": new_id(), **columns}).first()
+            row = self._add(connection, new)
             if row is None:
                 same = select(JOBS).where(JOBS.c.owner == new.owner, JOBS.c.key == new.key)
                 return job_of(connection.execute(same).one()), False
-            append_event(connection, row.id, "queued", data=facts)
             return job_of(row), True
+
+    def _add(self, connection: Connection, new: NewJob) -> Row[Any] | None:
+        """The row of a job with its first event; None where its key, or its round of its step, is there already."""
+        columns = vars(new) | {}
+        facts = {"owner": new.owner} | ({"notes": list(notes)} if (notes := columns.pop("notes")) else {})
+        row = connection.execute(self._insert if new.queue else self._begin, {"id": new_id(), **columns}).first()
+        if row is not None:
+            append_event(connection, row.id, "queued" if new.queue else "began", data=facts)
+        return row
 
     @cached_property
     def _insert(self) -> Any:
+        return self._insertion(state=State.QUEUED)
+
+    @cached_property
+    def _begin(self) -> Any:
+        return self._insertion(state=State.RUNNING, started_at=now())
+
+    def _insertion(self, **values: Any) -> Any:
         dialect = sqlite if self.database.is_sqlite else postgresql
-        row = dialect.insert(JOBS).values(state=State.QUEUED, created_at=now(), attempt=0, note="")
+        row = dialect.insert(JOBS).values(created_at=now(), attempt=0, note="", **values)
         return row.on_conflict_do_nothing().returning(*JOBS.c)
 
     def cancel(self, job_id: str, who: str) -> State:
@@ -75,17 +95,7 @@ class Jobs(Part):
             IllegalMove: the job has ended already.
         """
         with self.database.write() as connection:
-            state = _locked_state(connection, job_id)
-            if state in (State.QUEUED, State.HELD):
-                check_move(state, State.CANCELLED)
-                _set(connection, job_id, state=State.CANCELLED, finished_at=now(), cancel_requested_at=now())
-                append_event(connection, job_id, "cancelled", data={"by": who})
-                return State.CANCELLED
-            if state.is_finished:
-                raise IllegalMove(f"Job {job_id} has already {_ended(state)}: there is nothing to cancel.")
-            _set(connection, job_id, cancel_requested_at=now())
-            append_event(connection, job_id, "cancel_requested", data={"by": who})
-            return state
+            return cancel_job(connection, job_id, who)
 
     def pause(self, job_id: str, who: str) -> State:
         """Hold a queued job; ask a running one to save what it has and let its place go.
@@ -98,17 +108,7 @@ class Jobs(Part):
             IllegalMove: the job has ended, or is held already.
         """
         with self.database.write() as connection:
-            state = _locked_state(connection, job_id)
-            if state is State.RUNNING:
-                _set(connection, job_id, pause_requested_at=now())
-                append_event(connection, job_id, "pause_requested", data={"by": who})
-                return state
-            if state.is_finished:
-                raise IllegalMove(f"Job {job_id} has already {_ended(state)}: there is nothing to pause.")
-            check_move(state, State.HELD)
-            _set(connection, job_id, state=State.HELD, waiting_reason="")
-            append_event(connection, job_id, "held", data={"by": who})
-            return State.HELD
+            return pause_job(connection, job_id, who)
 
     def resume(self, job_id: str, who: str) -> tuple[State, bool]:
         """Put a held job back into its queue; take the wish to pause from a running one.
@@ -121,18 +121,7 @@ class Jobs(Part):
             IllegalMove: nobody has paused it.
         """
         with self.database.write() as connection:
-            state = _locked_state(connection, job_id)
-            if state is State.HELD:
-                check_move(state, State.QUEUED)
-                _set(connection, job_id, state=State.QUEUED, pause_requested_at=None)
-                append_event(connection, job_id, "resumed", data={"by": who})
-                return State.QUEUED, True
-            pausing = select(JobRow.pause_requested_at).where(JobRow.id == job_id)
-            if state is not State.RUNNING or connection.execute(pausing).scalar() is None:
-                raise IllegalMove(f"Job {job_id} is {state}: only a paused job can be resumed.")
-            _set(connection, job_id, pause_requested_at=None)
-            append_event(connection, job_id, "resumed", data={"by": who})
-            return state, False
+            return resume_job(connection, job_id, who)
 
     def describe(self, job_id: str, *, name: str | None = None, note: str | None = None) -> None:
         """Give a job another name (at most 200 characters) or note.
@@ -142,12 +131,12 @@ class Jobs(Part):
         """
         values = {key: value for key, value in (("name", name), ("note", note)) if value is not None}
         with self.database.write() as connection:
-            _locked_state(connection, job_id)
+            locked_state(connection, job_id)
             if values:
-                _set(connection, job_id, **values)
+                set_values(connection, job_id, **values)
 
     def delete(self, job_id: str) -> list[str]:
-        """Forget a job and all that hangs on it.
+        """Forget a job and all that hangs on it; what was a step of it stays.
 
         Returns:
             The ids of its artifacts, whose files are now nobody's.
@@ -157,21 +146,72 @@ class Jobs(Part):
             IllegalMove: it is running.
         """
         with self.database.write() as connection:
-            if _locked_state(connection, job_id) is State.RUNNING:
+            if locked_state(connection, job_id) is State.RUNNING:
                 raise IllegalMove(f"Job {job_id} is running.", "Cancel it first.")
             artifacts = connection.execute(select(ArtifactRow.id).where(ArtifactRow.job_id == job_id)).scalars().all()
+            connection.execute(update(JobRow).where(JobRow.pipeline_id == job_id).values(pipeline_id=None))
             connection.execute(delete(JobRow).where(JobRow.id == job_id))
             return list(artifacts)
 
 
-def _locked_state(connection: Connection, job_id: str) -> State:
+def cancel_job(connection: Connection, job_id: str, who: str) -> State:
+    """See `Jobs.cancel`."""
+    state = locked_state(connection, job_id)
+    if state in (State.QUEUED, State.HELD):
+        check_move(state, State.CANCELLED)
+        set_values(connection, job_id, state=State.CANCELLED, finished_at=now(), cancel_requested_at=now())
+        append_event(connection, job_id, "cancelled", data={"by": who})
+        return State.CANCELLED
+    if state.is_finished:
+        raise IllegalMove(f"Job {job_id} has already {_ended(state)}: there is nothing to cancel.")
+    set_values(connection, job_id, cancel_requested_at=now())
+    append_event(connection, job_id, "cancel_requested", data={"by": who})
+    return state
+
+
+def pause_job(connection: Connection, job_id: str, who: str) -> State:
+    """See `Jobs.pause`."""
+    state = locked_state(connection, job_id)
+    if state is State.RUNNING:
+        set_values(connection, job_id, pause_requested_at=now())
+        append_event(connection, job_id, "pause_requested", data={"by": who})
+        return state
+    if state.is_finished:
+        raise IllegalMove(f"Job {job_id} has already {_ended(state)}: there is nothing to pause.")
+    if state is State.HELD:
+        raise IllegalMove(f"Job {job_id} is paused already.")
+    check_move(state, State.HELD)
+    set_values(connection, job_id, state=State.HELD, waiting_reason="")
+    append_event(connection, job_id, "held", data={"by": who})
+    return State.HELD
+
+
+def resume_job(connection: Connection, job_id: str, who: str) -> tuple[State, bool]:
+    """See `Jobs.resume`."""
+    state = locked_state(connection, job_id)
+    if state is State.HELD:
+        check_move(state, State.QUEUED)
+        set_values(connection, job_id, state=State.QUEUED, pause_requested_at=None)
+        append_event(connection, job_id, "resumed", data={"by": who})
+        return State.QUEUED, True
+    pausing = select(JobRow.pause_requested_at).where(JobRow.id == job_id)
+    if state is not State.RUNNING or connection.execute(pausing).scalar() is None:
+        raise IllegalMove(f"Job {job_id} is {state}: only a paused job can be resumed.")
+    set_values(connection, job_id, pause_requested_at=None)
+    append_event(connection, job_id, "resumed", data={"by": who})
+    return state, False
+
+
+def locked_state(connection: Connection, job_id: str) -> State:
+    """The state of a job, which stands until the transaction ends."""
     state = connection.execute(select(JobRow.state).where(JobRow.id == job_id).with_for_update()).scalar()
     if state is None:
         raise NotFound(f"There is no job {job_id}.")
     return State(state)
 
 
-def _set(connection: Connection, job_id: str, **values: Any) -> None:
+def set_values(connection: Connection, job_id: str, **values: Any) -> None:
+    """Write columns of a job, in a transaction that has locked it."""
     connection.execute(update(JobRow).where(JobRow.id == job_id).values(values))
 
 

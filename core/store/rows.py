@@ -14,6 +14,7 @@ from core.values import ArtifactRef, Job, Measurement, Sample, Trouble, Visibili
 _SAME_NAME = (
     "id", "kind", "queue", "state", "owner", "priority", "name", "note", "model", "spec", "parent", "retry_of",
     "attempt", "result", "created_at", "started_at", "finished_at", "worker", "waiting_reason",
+    "pipeline_id", "step", "round",
 )  # fmt: skip
 
 

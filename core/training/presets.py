@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """A training that is filled in: the fields of an `sft` job, all others by default."""
-
-    name: str
-    title: str
-    help: str
-    fields: Mapping[str, Any]
-
+from core.preset import Preset
 
 PRESETS: tuple[Preset, ...] = (
     Preset(

@@ -4,8 +4,9 @@ import pytest
 
 from core.jobs.sft import SftSpec
 from core.precision import Precision
+from core.preset import Preset
 from core.spec import parse_spec
-from core.training.presets import BY_NAME, PRESETS, Preset
+from core.training.presets import BY_NAME, PRESETS
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda one: one.name)
