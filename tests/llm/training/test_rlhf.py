@@ -1,0 +1,307 @@
+"""Reinforcement learning on tiny models: TRL's own curves, an unmoved reference, guards, and nothing lost at a stop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset  # type: ignore[import-untyped]
+from peft import LoraConfig
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.rloo_config import RLOOConfig
+from trl.trainer.rloo_trainer import RLOOTrainer
+
+from core.data.read import read_data
+from core.data.spec import DataFields
+from core.errors import BadInput, NotANumber
+from core.jobs.rlhf import RlhfResult, RlhfSpec
+from core.llm import rewards as scoring
+from core.llm.rewards import Rewards
+from core.llm.training import reinforcing
+from core.llm.training.rl_trainers import make_trainer
+from core.llm.training.steady import Steady
+from core.training.guards import KL, ONE_WORD, REPEATS
+from core.training.rewards import Reward, Sort
+from core.values import ArtifactKind
+from tests.llm.training.door import Door, make_model, write_rows
+
+COUNTED = frozenset(f"w{n}" for n in range(2, 90))
+BY_WORDS = f"words:{','.join(sorted(COUNTED))}"
+QUICK: dict[str, Any] = {
+    "max_steps": 4,
+    "per_device_train_batch_size": 4,
+    "num_generations": 2,
+    "max_completion_length": 6,
+    "learning_rate": 0.02,
+    "r": 4,
+    "lora_alpha": 8,
+    "beta": 0.1,
+    "eval_share": 0.3,
+    "eval_prompts": 6,
+    "eval_steps": 2,
+    "save_steps": 2,
+    "max_new_tokens": 2,
+    "max_kl": 0,
+    "prompts": ["w5 w6"],
+}
+PAIRS = [{"prompt": f"w{2 + n % 5} w7", "chosen": " w3 w4 w5", "rejected": f" w8 w9 w{10 + n % 7}"} for n in range(40)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return make_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_rows(tmp_path_factory.mktemp("data") / "rows.jsonl")
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("data") / "pairs.jsonl"
+    path.write_text("\n".join(map(json.dumps, PAIRS)))
+    return str(path)
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Door:
+    return Door(tmp_path)
+
+
+def reinforced(door: Door, model: str, data: str, **fields: Any) -> RlhfResult:
+    """Train as a job does."""
+    given = {**QUICK, "rewards": [BY_WORDS], "model": model, "data": data, **fields}
+    spec = RlhfSpec.model_validate_json(json.dumps(given))
+    return reinforcing.Reinforcing(spec, door, RlhfResult).run()  # type: ignore[arg-type]
+
+
+def count(completions: Sequence[str], **_: Any) -> list[float]:
+    return [float(sum(word in COUNTED for word in one.split())) for one in completions]
+
+
+def by_hand(algorithm: str, model: str, data: str, folder: Path) -> list[dict[str, float]]:
+    """What a plain script over TRL logs."""
+    found = read_data(DataFields(data=data, eval_share=QUICK["eval_share"]), folder, lambda _: None)
+    usual = {
+        "output_dir": str(folder / "by-hand"), "max_steps": QUICK["max_steps"], "report_to": "none", "use_cpu": True,
+        "per_device_train_batch_size": 4, "learning_rate": 0.02, "bf16": False, "gradient_checkpointing": False,
+        "logging_steps": 1, "save_strategy": "no", "beta": 0.1, "seed": 42,
+    }  # fmt: skip
+    shared: dict[str, Any] = {
+        "model": AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32),
+        "processing_class": AutoTokenizer.from_pretrained(model),
+        "peft_config": LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"),
+    }
+    if algorithm == "dpo":
+        dataset = Dataset.from_list([row.fields for row in found.train])
+        trainer: Any = DPOTrainer(args=DPOConfig(**usual, max_length=512), train_dataset=dataset, **shared)
+    else:
+        prompts = dict.fromkeys(" ".join(row.fields["text"].split()[:4]) for row in found.train)
+        shared |= {"train_dataset": Dataset.from_dict({"prompt": list(prompts)}), "reward_funcs": [count]}
+        online: dict[str, Any] = usual | {"num_generations": 2, "max_completion_length": 6}
+        is_rloo = algorithm == "rloo"
+        trainer = (
+            RLOOTrainer(args=RLOOConfig(**online), **shared)
+            if is_rloo
+            else GRPOTrainer(args=GRPOConfig(**online), **shared)
+        )
+    trainer.train()
+    return [one for one in trainer.state.log_history if "loss" in one]
+
+
+@pytest.mark.parametrize("algorithm", ["rloo", "grpo", "dpo"])
+def test_the_curves_are_those_of_a_script_over_trl(
+    algorithm: str, model: str, rows: str, pairs: str, door: Door, tmp_path: Path
+) -> None:
+    data = pairs if algorithm == "dpo" else rows
+    reinforced(door, model, data, algorithm=algorithm)
+    wanted = by_hand(algorithm, model, data, tmp_path)
+    ours, theirs = ("reward_margin", "rewards/margins") if algorithm == "dpo" else ("reward", "reward")
+    assert door.losses("train", ours) == pytest.approx([one[theirs] for one in wanted], rel=1e-5, abs=1e-6)
+    assert door.losses() == pytest.approx([one["loss"] for one in wanted], rel=1e-4, abs=1e-6)
+    if algorithm != "dpo":
+        assert door.losses("train", "kl") == pytest.approx([one["kl"] for one in wanted], rel=1e-4, abs=1e-6)
+        assert len(set(door.losses("train", "reward"))) > 1
+
+
+def test_it_says_what_changed_and_keeps_an_adapter(model: str, rows: str, door: Door) -> None:
+    found = reinforced(door, model, rows, held_out_reward="length:3", max_steps=12)
+    assert found.before is not None
+    assert found.after is not None
+    assert found.after.reward > found.before.reward
+    assert set(found.after.rewards) == {f"words {BY_WORDS[6:]}"[:40], "held-out length 3"}
+    assert found.before.n == found.after.n == 6
+    assert len(found.prompts) == len(found.after.said) == 6
+    assert "in 12 steps of RLOO" in found.text
+    assert found.text in (door.artifacts[ArtifactKind.ADAPTER] / "README.md").read_text()
+    assert [one.step for one in found.tries] == [0, 2, 4, 6, 8, 10, 12]
+    last = door.metrics["train", 12].values
+    assert last["held_out_reward"] == last["reward: held-out length 3"]
+    assert {"kl", "entropy", "clipped", "completion_length", "distinct", "one_word", "tokens_per_s"} <= set(last)
+    assert found.preflight is not None
+    assert found.preflight.step_s > 0
+    assert door.measured["peak_bytes"].predicted
+
+
+def test_the_reference_is_the_model_with_its_adapter_off_bit_by_bit(
+    model: str, rows: str, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Steady] = []
+
+    def noted(*given: Any) -> Steady:
+        made.append(make_trainer(*given))
+        return made[-1]
+
+    monkeypatch.setattr(reinforcing, "make_trainer", noted)
+    reinforced(door, model, rows)
+    before = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).state_dict()
+    after = {
+        name.removeprefix("base_model.model.").replace(".base_layer", ""): one
+        for name, one in made[0].model.state_dict().items()
+        if "lora_" not in name
+    }
+    assert set(after) == set(before)
+    assert all(torch.equal(after[name], one) for name, one in before.items())
+    assert not any("ref" in name for name in made[0].model.peft_config)
+    trained = load_file(door.artifacts[ArtifactKind.ADAPTER] / "adapter_model.safetensors")
+    assert any(bool(one.any()) for name, one in trained.items() if "lora_B" in name)
+
+
+def test_nothing_moves_without_a_penalty_and_with_a_reward_that_is_always_the_same(
+    model: str, rows: str, door: Door
+) -> None:
+    reinforced(door, model, rows, beta=0, rewards=["words:absent"])
+    trained = load_file(door.artifacts[ArtifactKind.ADAPTER] / "adapter_model.safetensors")
+    assert not any(bool(one.any()) for name, one in trained.items() if "lora_B" in name)
+
+
+@pytest.mark.parametrize("algorithm", ["rloo", "grpo", "dpo"])
+def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_been(
+    algorithm: str, model: str, rows: str, pairs: str, tmp_path: Path
+) -> None:
+    data = pairs if algorithm == "dpo" else rows
+    whole = Door(tmp_path / "whole")
+    reinforced(whole, model, data, algorithm=algorithm, max_steps=6)
+    first = Door(tmp_path / "cut")
+    first.stops = lambda door: ("train", 2) in door.metrics
+    cut = reinforced(first, model, data, algorithm=algorithm, max_steps=6)
+    assert 3 <= cut.step < 6
+    second = Door(tmp_path / "cut", attempt=2, kept=first.kept)
+    second.metrics = dict(first.metrics)
+    found = reinforced(second, model, data, algorithm=algorithm, max_steps=6)
+    assert second.losses() == pytest.approx(whole.losses(), rel=1e-5, abs=1e-7)
+    assert found.resumed_at == (cut.step,)
+    assert found.after is not None
+    assert whole.kept
+    assert found.after.said == tuple(whole.kept["after"]["said"])
+    assert found.after.reward == pytest.approx(whole.kept["after"]["reward"])
+
+
+def test_a_reward_that_counts_a_word_is_caught_before_half_of_the_steps(model: str, rows: str, door: Door) -> None:
+    found = reinforced(
+        door, model, rows, rewards=["words:w7777,w199"], max_steps=40, learning_rate=0.05, beta=0.0,
+        per_device_train_batch_size=16, num_generations=8,
+    )  # fmt: skip
+    assert found.alarms, [one.values["reward"] for one in door.metrics.values() if "reward" in one.values]
+    first = found.alarms[0]
+    assert first.step <= 20
+    assert first.sign in (ONE_WORD, REPEATS)
+    assert not found.stopped_by
+    assert {one.step for one in found.tries} >= {0, first.step}
+
+
+def test_a_run_ends_at_the_ceiling_of_its_kl_with_what_it_has(model: str, rows: str, door: Door) -> None:
+    found = reinforced(door, model, rows, max_kl=0.01, max_steps=30, learning_rate=0.05, save_steps=100)
+    assert found.stopped_by == KL
+    assert found.step < 30
+    assert "stopped at step" in found.text
+    assert ArtifactKind.ADAPTER in door.artifacts
+    assert door.is_whole
+
+
+def test_models_score_and_several_rewards_are_weighed(
+    model: str, rows: str, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = reinforced(door, model, rows, rewards=[f"{BY_WORDS}*0.5", "length:4*2"])
+    train = [door.metrics["train", step].values for step in range(1, 5)]
+    names = sorted(name for name in train[0] if name.startswith("reward: "))
+    assert len(names) == 2
+    for one in train:
+        assert one["reward"] == pytest.approx(2 * one["reward: length 4"] + 0.5 * one[names[1]], rel=1e-5)
+    assert found.after is not None
+    assert found.after.reward == pytest.approx(
+        2 * found.after.rewards["length 4"] + 0.5 * next(v for k, v in found.after.rewards.items() if "words" in k)
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([float("nan")] * 2, "gave no number for an answer"),
+        ([1.0], "gave 1 numbers for 2 answers"),
+        ([1.0, float("inf")], "gave no number"),
+    ],
+)
+def test_what_a_reward_gives_is_held_against_what_it_must_be(given: list[float], said: str) -> None:
+    odd = Rewards([(Reward(Sort.MODEL, "x"), lambda _prompts, _answers: given)])
+    with pytest.raises(NotANumber, match=said):
+        odd.score(["a", "b"], ["c", "d"])
+
+
+def test_a_reward_that_is_no_number_ends_the_run_and_keeps_the_last_checkpoint(
+    model: str, rows: str, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def breaking(_: Sequence[str], answers: Sequence[str]) -> list[float]:
+        nonlocal calls
+        calls += 1
+        return [float("nan") if calls > 4 else float(len(answers[0]))] * len(answers)
+
+    monkeypatch.setattr(scoring, "_scorer", lambda *_: breaking)
+    with pytest.raises(NotANumber, match="gave no number"):
+        reinforced(door, model, rows, max_steps=8)
+    assert [path.name for path in (door.scratch()).rglob("checkpoint-*")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"algorithm": "dpo"}, "dpo learns from preferences"),
+        ({"max_prompt_length": 1, "prompt_words": 4}, "Every prompt is longer than max_prompt_length 1"),
+        ({"max_completion_length": 1_000}, "tokens, and .* reads"),
+        ({"rewards": ["model:there-is-none/such"]}, "there-is-none/such"),
+    ],
+)
+def test_what_cannot_be_learned_is_said(fields: dict[str, Any], said: str, model: str, rows: str, door: Door) -> None:
+    with pytest.raises(Exception, match=said) as caught:
+        reinforced(door, model, rows, **fields)
+    assert getattr(caught.value, "message", "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"num_generations": 3}, "num_generations 3 does not divide"),
+        ({"rewards": []}, "rloo needs a reward"),
+        ({"rewards": ["taste"]}, "taste is no reward"),
+        ({"rewards": ["words:good", "words:good*2"]}, "Two rewards are called words good"),
+        ({"method": "full"}, "take method lora"),
+        ({"adapter": "x"}, "merge it into its base first"),
+        ({"held_out_reward": "length:x"}, "how many words"),
+        ({"early_stopping_patience": 2}, "set max_kl"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_loaded(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises((ValueError, BadInput), match=said):
+        RlhfSpec.model_validate_json(json.dumps({**QUICK, "rewards": [BY_WORDS], **fields}))
