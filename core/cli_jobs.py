@@ -11,6 +11,7 @@ from core.cli_common import client, job_argument, json_flag, wait_flag
 from core.errors import BadInput
 
 if TYPE_CHECKING:
+    from core.client import Workbench
     from core.values import Job
 
 
@@ -99,16 +100,18 @@ def retry(job: str, wait: bool, as_json: bool) -> int:
 
 @click.command()
 @job_argument
+@click.option("--checkpoints", is_flag=True, help="Only its checkpoints; of a paused job all but the newest")
 @click.option("--yes", is_flag=True, help="Without asking")
 @json_flag
-def delete(job: str, yes: bool, as_json: bool) -> None:
+def delete(job: str, checkpoints: bool, yes: bool, as_json: bool) -> None:
     """Delete a job with its files, for good."""
     with client() as workbench:
         found = workbench.show(job)
-        if not yes:
-            if as_json or not sys.stdin.isatty():
-                raise BadInput("Deleting is for good: add --yes.")
-            click.confirm(f"Delete {found.kind} {found.id} ({found.name}) with its files?", abort=True, err=True)
+        named = f"{found.kind} {found.id} ({found.name})"
+        if checkpoints:
+            _delete_checkpoints(workbench, found, named, yes, as_json)
+            return
+        _ask(f"Delete {named} with its files?", yes, as_json)
         workbench.delete(found.id)
         _say(found, "is deleted", as_json)
 
@@ -131,6 +134,27 @@ def note(job: str, text: str, as_json: bool) -> None:
     """Put a note on a job; an empty one removes it."""
     with client() as workbench:
         _say(workbench.describe(job, note=text), "has a note" if text else "has no note", as_json)
+
+
+def _ask(question: str, yes: bool, as_json: bool) -> None:
+    if not yes:
+        if as_json or not sys.stdin.isatty():
+            raise BadInput("Deleting is for good: add --yes.")
+        click.confirm(question, abort=True, err=True)
+
+
+def _delete_checkpoints(workbench: Workbench, job: Job, named: str, yes: bool, as_json: bool) -> None:
+    from core.cli_format import print_json
+    from core.format import written
+
+    which = "all checkpoints but the newest" if job.state == "held" else "the checkpoints"
+    _ask(f"Delete {which} of {named}, {written(workbench.deletable_bytes(job), 'bytes')}?", yes, as_json)
+    n_bytes = workbench.delete_checkpoints(job.id)
+    if as_json:
+        print_json(workbench.show(job.id), freed_bytes=n_bytes)
+        return
+    freed = f"{written(n_bytes, 'bytes')} are free again" if n_bytes else "its worker deletes them within ten minutes"
+    click.echo(f"Job {job.id}: {which} are deleted; {freed}.")
 
 
 def _say(job: Job, what: str, as_json: bool) -> None:

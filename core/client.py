@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from core import stream
 from core.abilities import Abilities
 from core.access import Who, check_changed, check_seen
+from core.cleaning import deletable_bytes, delete_checkpoints
 from core.data.uploads import Upload, Uploads
 from core.errors import BadInput, NotFound, NoWorker
 from core.ids import is_id
@@ -322,6 +324,23 @@ class Workbench:
         if found.pipeline_id:
             self._pipelining.advance(found.pipeline_id)
         return found.id
+
+    def deletable_bytes(self, job: Job) -> int:
+        """What deleting a job's checkpoints would free; 0 while it runs or waits."""
+        return deletable_bytes(self.store, job, scratch_folder(self.settings.home, job.id))
+
+    def delete_checkpoints(self, job: str) -> int:
+        """Delete what a training could go on from, but for the newest of one that is paused; the bytes that are free.
+
+        Raises:
+            IllegalMove: the job runs or waits, or another one goes on from them.
+            BadInput: there are none.
+        """
+        found, home = check_changed(self.who, self.show(job)), self.settings.home
+        scratch, folder_of = scratch_folder(home, found.id), partial(artifact_folder, home)
+        freed = delete_checkpoints(self.store, found, self.who.name, scratch, folder_of)
+        self._ring(found.id)
+        return freed
 
     def watch(self, job: str) -> Iterator[Update]:
         """News of a job until it ends, its text from the first character; the last update holds the finished job.

@@ -25,7 +25,7 @@ FLOORS: dict[int, str] = {
     "training preset pipeline",
     3: "llm models prompt",
     4: "jobs store migrate",
-    5: "client watch diff submitting pipelining",
+    5: "client cleaning watch diff submitting pipelining",
     6: "supervisor house doctor prove demo "
     "cli cli_common cli_compare cli_curves cli_data cli_diff cli_estimate cli_format cli_jobs cli_models cli_printers "
     "cli_run cli_save cli_submit cli_train cli_wait",

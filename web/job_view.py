@@ -46,6 +46,8 @@ class Seen:
     """Each artifact with the names of those of its files that lie on this machine."""
     curves: str = ""
     evaluations: tuple[Metric, ...] = ()
+    deletable_bytes: int = 0
+    """What deleting its checkpoints would free."""
 
     @property
     def is_training(self) -> bool:
@@ -74,6 +76,7 @@ def look(client: Workbench, job_id: str, is_live: bool, curves: Callable[[Store,
         files=tuple((artifact, tuple(client.files(artifact))) for artifact in job.artifacts),
         curves=curves(store, job) if job.queue == Queue.BATCH else "",
         evaluations=tuple(store.evaluations(job_id, MOST_LINES)) if job.queue == Queue.BATCH else (),
+        deletable_bytes=client.deletable_bytes(job) if job.queue == Queue.BATCH else 0,
     )
 
 
@@ -122,15 +125,16 @@ def render(seen: Seen, *, may_change: bool) -> dict[str, str]:
         "happened": "" if seen.is_training else fragment("happened", events=seen.events, happened=words.happened),
         "about": fragment("about", job=job, may_change=may_change),
         "state": job.state.value,
-    } | _further(seen)
+    } | _further(seen, may_change)
 
 
-def _further(seen: Seen) -> dict[str, str]:
+def _further(seen: Seen, may_change: bool) -> dict[str, str]:
     """What only jobs of its kind have."""
     if seen.job.kind == compare_view.KIND:
         return compare_view.render_parts(seen.job)
     if seen.is_training:
-        return train_view.render_parts(seen.job) | _drawn(seen) | render_log(seen.events, seen.evaluations)
+        learned = train_view.render_parts(seen.job, seen.deletable_bytes if may_change else 0)
+        return learned | _drawn(seen) | render_log(seen.events, seen.evaluations)
     parts = {data_view.KIND: data_view.render_parts, merge_view.KIND: merge_view.render_parts}
     return parts[seen.job.kind](seen.job) if seen.job.kind in parts else {}
 

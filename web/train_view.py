@@ -47,12 +47,16 @@ def result_of(job: Job) -> TrainResult | None:
         return None
 
 
-def render_parts(job: Job) -> dict[str, str]:
-    """The fragments beside the headline; empty strings for what there is nothing for."""
+def render_parts(job: Job, deletable_bytes: int = 0) -> dict[str, str]:
+    """The fragments beside the headline; empty strings for what there is nothing for.
+
+    Args:
+        deletable_bytes: what the one who looks can free by deleting checkpoints.
+    """
     found = result_of(job)
     if found is None:
         return dict.fromkeys(PARTS, "")
-    return _rendered(found.model_dump_json()) | {"train_facts": _facts(job, found)}
+    return _rendered(found.model_dump_json()) | {"train_facts": _facts(job, found, deletable_bytes)}
 
 
 @lru_cache(maxsize=32)  # a live view is read each second, and most of the time none of these has changed
@@ -140,7 +144,7 @@ def _with_model(job: Job, made: dict[ArtifactKind, ArtifactRef]) -> list[Step]:
     ]
 
 
-def _facts(job: Job, found: TrainResult) -> str:
+def _facts(job: Job, found: TrainResult, deletable_bytes: int) -> str:
     before = found.preflight
     checkpoints = [one for one in job.artifacts if one.kind is ArtifactKind.CHECKPOINT]
     measured = next((m.value for m in job.measurements if m.name == "peak_bytes"), 0.0)
@@ -150,6 +154,9 @@ def _facts(job: Job, found: TrainResult) -> str:
         before=before,
         measured=measured,
         checkpoints=checkpoints,
+        on_disk=0 if job.state.is_finished else found.checkpoint_bytes,  # what is left of them then is an artifact
+        deletable_bytes=deletable_bytes,
+        is_held=job.state is State.HELD,
         share=percent,
         number=significant,
         parameters=_parameters(found),

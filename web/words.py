@@ -115,6 +115,10 @@ def happened(event: Event) -> str:
             return f"goes on from the checkpoint of step {data['step']:,}"
         case "noted":
             return str(data["text"]).rstrip(".")
+        case "checkpoints_deleted":
+            which = "all checkpoints but the newest" if data.get("keeps_newest") else "its checkpoints"
+            free = f": {written(data['n_bytes'], 'bytes')} are free again" if data["n_bytes"] else ""
+            return f"{data.get('by', 'somebody')} deleted {which}{free}"
         case "artifact":
             return f"kept {data.get('name', 'files')}"
         case _:

@@ -47,6 +47,11 @@ class ActsOnJobs:
         by = asked(self._client, event, request)
         return answer_merge(by.client, by.job, by.key)
 
+    def clean(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Delete the checkpoints of a job, and show it as it is then."""
+        by = asked(self._client, event, request)
+        return answer_clean(by.client, by.job)
+
     def mend(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Submit what helps a job that failed."""
         by = asked(self._client, event, request)
@@ -62,6 +67,14 @@ def answer(do: Callable[[], Job]) -> list[Any]:
     """The job that was made or changed, or what is in the way."""
     try:
         return [{"job": do().id}, ""]
+    except WorkbenchError as error:
+        return [gr.skip(), said(error.message, error.hint)]
+
+
+def answer_clean(client: Workbench, job: str) -> list[Any]:
+    """The job without its checkpoints, and the bytes that are free now; or what is in the way."""
+    try:
+        return [{"job": job, "freed_bytes": client.delete_checkpoints(job)}, ""]
     except WorkbenchError as error:
         return [gr.skip(), said(error.message, error.hint)]
 

@@ -14,13 +14,13 @@ from core.client import Workbench
 from core.errors import WorkbenchError
 from core.states import State
 from web.mending import mend
-from web.pages.acting import merge_of
+from web.pages.acting import answer_clean, merge_of
 from web.pages.compare import answer_of_advice
 from web.pages.frame import asked, bar, html, listen
 from web.pages.playground import said
 from web.templates import fragment
 
-EVENTS = ("stop", "retry", "mend", "pause", "resume", "merge", "describe", "remove")
+EVENTS = ("stop", "retry", "mend", "pause", "resume", "merge", "clean", "describe", "remove")
 JOB = f"wb.jobPage(element, props, watch, trigger, {[*EVENTS, 'advise']})"
 
 
@@ -67,6 +67,11 @@ class Runs:
         """Merge the adapter that it made into its base, and go there."""
         by = asked(self._client, event, request)
         return _answer(lambda: {"job": merge_of(by.client, by.job, by.key).id})
+
+    def clean(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Delete its checkpoints."""
+        by = asked(self._client, event, request)
+        return answer_clean(by.client, by.job)
 
     def describe(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Give it a name and a note."""

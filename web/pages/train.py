@@ -30,7 +30,7 @@ from web.train_over import render_over
 from web.train_ready import cannot_run, render_ready
 
 KIND = "sft"
-EVENTS = ("stop", "retry", "mend", "pause", "resume", "merge")
+EVENTS = ("stop", "retry", "mend", "pause", "resume", "merge", "clean")
 VIEW = f"wb.train(element, props, watch, trigger, {['opened', *EVENTS]})"
 PRESET = "wb.presets(element, trigger, 'fill')"
 PEEK = "wb.peek(element, props, watch, trigger, ['peek', 'stop', 'retry'])"

@@ -53,13 +53,15 @@
   wb.curves = root => {
     const box = root.querySelector("[data-curves]");
     if (!box) return {take: () => {}};
+    if (box.wbCurves) return box.wbCurves;  // the same place shows a job that is followed anew, or the next one
     const host = box.querySelector("[data-charts]"), smoothing = box.querySelector("[data-smoothing]"), along = box.querySelector("[data-along]");
     const charts = new Map();
     let data = {charts: []};
     const draw = () => {
+      for (const [id, held] of charts) if (!data.charts.some(chart => chart.id === id)) { held.section.remove(); charts.delete(id); }
       for (const chart of data.charts) {
         if (!charts.has(chart.id)) {
-          const section = place(chart.title), held = {said: "", option: null};
+          const section = place(chart.title), held = {said: "", option: null, section};
           held.draw = wb.drawer(() => section.querySelector("[data-chart]"), () => held.option);
           host.append(section);
           charts.set(chart.id, held);
@@ -73,7 +75,7 @@
       box.dataset.points = Math.max(0, ...data.charts.flatMap(chart => chart.series.map(one => one.points.length)));
     };
     for (const control of [smoothing, along]) control.addEventListener("input", draw);
-    return {take: given => {
+    return box.wbCurves = {take: given => {
       data = (typeof given === "string" ? given && JSON.parse(given) : given) || {charts: []};
       box.hidden = !data.charts.length;
       draw();

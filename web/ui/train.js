@@ -11,7 +11,7 @@
     let view = null;
     const follow = job => {
       view?.close();
-      for (const part of root.querySelectorAll("[data-part]")) { part.innerHTML = part.wbHtml = ""; }
+      if (view?.job !== job) for (const part of root.querySelectorAll("[data-part]")) { part.innerHTML = part.wbHtml = ""; }
       missing.hidden = true;
       view = wb.follow(root, job, {
         changed: () => { root.hidden = false; document.title = `${root.querySelector("h1")?.textContent} · LLM Workbench`; },
@@ -23,7 +23,7 @@
       if (go) { location.assign(go); return; }
       if (!job) return;
       wb.forgetKey();
-      if (view?.job === job) return;
+      if (view?.job === job) { if (view.isOver) follow(job); return; }  // what has ended tells no news by itself
       history.pushState(null, "", `/train?job=${job}`);
       shows(); scrollTo({top: 0});
       follow(job);
