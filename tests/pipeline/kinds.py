@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import time
@@ -24,7 +25,7 @@ class MakeSpec(Spec):
     model: str = Field("", description="What it begins with")
     seconds: float = Field(0, ge=0, le=600, description="How long it works")
     log: str = Field("", description="A file to which each run is appended")
-    trouble: str = Field("", description="What goes wrong: raise, or kill once")
+    trouble: str = Field("", description="What goes wrong: raise, kill once, or kill its worker at the end")
     prompts: tuple[str, ...] = Field((), description="What it answers at its beginning and at its end")
     resume_from: str = Field("", description="A checkpoint to go on from")
 
@@ -71,6 +72,8 @@ def _go_wrong(spec: MakeSpec, context: Context) -> None:
         raise RuntimeError("it went wrong on purpose")
     if spec.trouble == "kill once" and context.attempt == 1:
         os.kill(os.getpid(), signal.SIGKILL)
+    if spec.trouble == "kill its worker at the end":  # once this process has written how the job ended
+        atexit.register(os.kill, os.getppid(), signal.SIGKILL)
 
 
 def _kind(name: str, queue: Queue) -> AnyKind:
