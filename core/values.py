@@ -90,6 +90,7 @@ class ArtifactKind(StrEnum):
     REPORT = "report"
     MODEL = "model"
     ADAPTER = "adapter"
+    REWARD = "reward"
     CHECKPOINT = "checkpoint"
     DATASET = "dataset"
 

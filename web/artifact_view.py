@@ -28,6 +28,7 @@ MOST_LINKS = 8
 TITLES_OF = {
     ArtifactKind.ADAPTER: "An adapter: small weights that lie beside those of its base.",
     ArtifactKind.MODEL: "A model: all weights, loadable here and in transformers.",
+    ArtifactKind.REWARD: "A reward: a model that scores whole texts, loadable here and in transformers.",
     ArtifactKind.CHECKPOINT: "A checkpoint: all that a training needs to go on where it stood.",
     ArtifactKind.DATASET: "A data set: rows that a job made.",
     ArtifactKind.REPORT: "A report: what a job found, to read and to keep.",

@@ -6,7 +6,21 @@ import importlib
 from collections.abc import Iterator
 
 from core.errors import SetupError, UnknownKind
-from core.jobs import compare, convert, download, generate, inspect, load, merge, pipeline, preview, remove, rlhf, sft
+from core.jobs import (
+    compare,
+    convert,
+    download,
+    generate,
+    inspect,
+    load,
+    merge,
+    pipeline,
+    preview,
+    remove,
+    reward,
+    rlhf,
+    sft,
+)
 from core.jobs.kind import AnyKind
 
 KINDS: tuple[AnyKind, ...] = (
@@ -18,6 +32,7 @@ KINDS: tuple[AnyKind, ...] = (
     convert.KIND,
     remove.KIND,
     sft.KIND,
+    reward.KIND,
     rlhf.KIND,
     merge.KIND,
     preview.KIND,

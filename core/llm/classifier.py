@@ -29,7 +29,6 @@ TEXTS = (
     "enough to go again on the following evening with three of her friends.",
 )
 N_FROM_VOCABULARY = 4
-# by how much padding may change a score, as a share of the scores' size: sums are made in another order
 NEARLY = {torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 1e-1}
 
 
@@ -173,6 +172,11 @@ def prove_classifier(classifier: Classifier, texts: Sequence[str] = ()) -> None:
     _prove_padding(classifier, rows)
 
 
+def nearly_of(classifier: Classifier) -> float:
+    """By how much two computations of a score may differ, as a share of the scores' size: sums have another order."""
+    return NEARLY.get(classifier.loaded.model.dtype, NEARLY[torch.bfloat16])
+
+
 def _prove_padding(classifier: Classifier, rows: Sequence[Sequence[int]]) -> None:
     pad_id = pad_id_of(classifier.loaded)
     if pad_id is None:
@@ -180,9 +184,8 @@ def _prove_padding(classifier: Classifier, rows: Sequence[Sequence[int]]) -> Non
     longest, shortest = max(rows, key=len), min(rows, key=len)
     beside = _together(classifier.loaded.model, [shortest, longest], pad_id)[0]
     alone = _together(classifier.loaded.model, [shortest], pad_id)[0]
-    nearly = NEARLY.get(classifier.loaded.model.dtype, NEARLY[torch.bfloat16])
     difference = float((beside - alone).abs().max())
-    if difference > nearly * max(1.0, float(alone.abs().max())):
+    if difference > nearly_of(classifier) * max(1.0, float(alone.abs().max())):
         raise ModelBroken(
             f"{classifier.name} scores a text differently beside a longer one (by {difference:.3g}): it takes padding "
             "for text.",

@@ -31,6 +31,7 @@ from core.llm.loading import (
 from core.llm.measure import device_name
 from core.llm.tokenizer import tokenizer_of
 from core.llm.weigh import weigh
+from core.memory.stored import packing_of
 
 POOLER = "pooler"
 AUTO_NAME = "AutoModelForSequenceClassification"
@@ -86,6 +87,12 @@ def load_with_head(
     if source.file:
         raise BadInput(
             f"{source.name} is a GGUF file, and a head is trained over dense safetensors.", "Take the dense model."
+        )
+    if packing_of(raw):
+        raise BadInput(
+            f"{source.name} is packed ({declared(raw)}), and what is learned over packed weights cannot be merged into "
+            "them, as a reward is kept.",
+            "Take the dense model that it was made of.",
         )
     has_own = architecture_of(raw).endswith(CLASSIFIER) and set(_labels_of(config)) == set(labels)
     names = _labels_of(config) if has_own else tuple(labels) or OF_ONE_LABEL

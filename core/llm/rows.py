@@ -67,6 +67,23 @@ def encode_row(row: Row, tokenizer: Any, completion_only: bool | None = None, as
     return coder.whole(fields["messages"] if "messages" in fields else coder.ended(fields["text"]))
 
 
+def encode_answers(row: Row, tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The tokens of a preference as TRL's RewardTrainer makes them: the prompt with each of its answers, ended.
+
+    Raises:
+        BadInput: the tokenizer has no chat template for a conversation, or no end-of-text token, or refuses it.
+    """
+    coder = _Coder(tokenizer, assistant_only=False)
+    if row.is_conversational:
+        coder.check_template()
+    prompt = row.fields["prompt"]
+    chosen, rejected = (
+        coder.whole(prompt + (answer if row.is_conversational else coder.ended(answer))).input_ids
+        for answer in (row.fields["chosen"], row.fields["rejected"])
+    )
+    return chosen, rejected
+
+
 @dataclass(frozen=True)
 class _Coder:
     tokenizer: Any

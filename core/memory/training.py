@@ -21,7 +21,7 @@ from core.memory.tensors import Kind, Tensor
 from core.precision import Precision
 
 Method = Literal["full", "lora", "qlora"]
-Loss = Literal["plain", "fused"]
+Loss = Literal["plain", "fused", "sequence"]
 Targets = Literal["all-linear", "attention"]
 
 ATTENTION_TARGETS = ("q_proj", "v_proj", "query_key_value", "qkv_proj", "Wqkv", "c_attn")
@@ -41,7 +41,8 @@ class Training:
         float32_adapter: peft's default for adapters over 16-bit weights; TRL makes them 16 bit for packed ones.
         is_autocast: Trainer's `bf16=True`.
         has_dropout: `lora_dropout` above 0.
-        loss: `fused` is TRL's, which never makes all logits at once; `plain` is transformers' own.
+        loss: `fused` is TRL's, which never makes all logits at once; `plain` is transformers' own; `sequence` that of
+            a head over whole texts, which makes no logits of words.
     """
 
     method: Method
@@ -162,6 +163,10 @@ def loss_part(g: Geometry, training: Training, tokens: int, precision: Precision
         each = precision.element_bytes + 4
         told = f"a tile of {rows:,} tokens × {words:,} words × {each} bytes"
         return part("logits and loss", rows * words * each, told, "TRL 1.16: the head and its loss, tile by tile")
+    if training.loss == "sequence":
+        each = 2 * precision.element_bytes
+        told = f"{number(tokens)} tokens × {number(g.hidden)} × {each} bytes"
+        return part("head and loss", tokens * g.hidden * each, told, "the last states and their gradients")
     each = precision.element_bytes + 12
     told = f"{number(tokens)} tokens × {number(g.vocab)} words × {each} bytes: {size(tokens * g.vocab * each)}"
     return Part("logits and loss", tokens * g.vocab * each, told, "logits, their log-softmax and a gradient of each")

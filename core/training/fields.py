@@ -146,6 +146,11 @@ class TrainFields(ModelSpec):
         """Rows that one step learns from."""
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
 
+    @property
+    def rows_at_once(self) -> int:
+        """Rows that are in memory together while one batch is computed."""
+        return self.per_device_train_batch_size
+
     def training(self, precision: Precision, **further: Any) -> Training:
         """How it is reckoned with before anything is loaded."""
         is_attention = set(self.target_modules) <= {"q_proj", "v_proj", "query_key_value", "c_attn", "qkv_proj"}

@@ -63,7 +63,7 @@ def plan_for(
             is_autocast=bool(mixed),
             loss="fused" if is_fused else "plain",
         )
-        given = {"context": max_length, "batch": spec.per_device_train_batch_size, "training": training}
+        given = {"context": max_length, "batch": spec.rows_at_once, "training": training}
         return estimate(model, precision=precision, on_host=not on_card, **given).needed_bytes  # type: ignore[arg-type]
 
     is_fused, why_fused = _fused(model, on_card=on_card) if can_be_fused else (False, "")
