@@ -174,7 +174,7 @@ class _Alone:
         from core.llm.abilities import abilities
 
         card = read_card()
-        return Machine(abilities("cpu"), card.memory_kind, int(card.total_bytes))
+        return Machine(abilities("cpu"), card.memory_kind, int(card.total_bytes), self.home)
 
 
 if __name__ == "__main__":

@@ -34,10 +34,18 @@ def printer_of(kind: str) -> Printer | None:
             from core.cli_train import TRAINING
 
             return TRAINING
+        case "rlhf":
+            from core.cli_rlhf import RLHF
+
+            return RLHF
         case "merge":
             from core.cli_train import MERGE
 
             return MERGE
+        case "pipeline":
+            from core.cli_pipeline import PIPELINE
+
+            return PIPELINE
         case "preview":
             from core.cli_train import PREVIEW
 
