@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 
 from core.client import Workbench
 from core.settings import Settings
@@ -14,6 +14,8 @@ from core.values import Job
 from tests.browser.conftest import Watched
 from tests.browser.test_look import findings
 from tests.support import eventually
+from tests.training.test_tensorboard import expected
+from tests.training.test_tensorboard import points as points_of
 from tests.web.fake_trainer import FakeTrainer
 
 ROWS = '{"prompt": "Is it good?", "completion": "Yes."}\n'
@@ -98,6 +100,45 @@ def test_curves_are_smoothed_and_laid_along_time_and_answers_have_a_slider(
     page.get_by_label("Step of the answers").fill("0")
     expect(shown).to_contain_text("Before any training")
     expect(shown).to_have_count(1)
+
+
+def test_a_stopped_run_has_a_log_a_file_for_tensorboard_and_checkpoints_that_can_go(
+    window: Watched, bench: Workbench, trainer: FakeTrainer
+) -> None:
+    trainer.waits = True
+    job = bench.submit("sft", {"max_steps": 60})
+    page, other = (window.page(f"/{path}?job={job.id}") for path in ("train", "runs"))
+    log = page.locator(".log [data-part=log]")
+    expect(log).to_be_hidden()
+    expect(page.locator(".log summary")).to_contain_text("evaluated after step 10: held-out loss 4.")
+    page.locator(".log summary").click()
+    expect(log).to_contain_text("pre-flight: peak 1.31 GB, predicted 1.29 GB")
+    trainer.further.release()
+    expect(log).to_contain_text("checkpoint saved at step 20; 58.9 MB of disk in all")  # and it is still unfolded
+    expect(other.locator(".log [data-part=log]")).to_contain_text("checkpoint saved at step 20")
+    expect(page.locator("[data-do=clean]")).to_have_count(0)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#trained [data-part=title] .chip")).to_have_text("■ cancelled")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="TensorBoard file").click()
+    assert points_of(Path(download.value.path()).read_bytes()) == expected(list(bench.metrics(job.id)))
+    n_charts = page.locator("[data-charts] svg").count()
+    asked: list[str] = []
+
+    def agree(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", agree)
+    page.get_by_role("button", name="Delete, 19.6 MB").click()
+    expect(log).to_contain_text("deleted its checkpoints: 19.6 MB are free again")
+    expect(page.locator("[data-do=clean]")).to_have_count(0)
+    assert asked == [
+        "Delete the checkpoints of this run? 19.6 MB become free, and no run can go on from them any more."
+    ]
+    assert page.locator("[data-charts] svg").count() == n_charts
+    assert bench.show(job.id).artifacts == ()
+    trainer.waits = False
 
 
 def test_runs_are_chosen_and_laid_over_each_other(window: Watched, finished: tuple[Job, Job]) -> None:
