@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 MUST_AGREE = (
     "model", "revision", "method", "dtype", "r", "lora_alpha", "target_modules", "use_dora", "use_rslora", "optim",
-    "per_device_train_batch_size", "gradient_accumulation_steps", "max_length", "packing", "seed",
+    "per_device_train_batch_size", "gradient_accumulation_steps", "max_length", "packing", "seed", "task", "algorithm",
+    "rewards", "num_generations", "max_completion_length", "max_prompt_length", "temperature", "top_p", "beta",
+    "prompt_words",
 )  # fmt: skip
 
 
