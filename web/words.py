@@ -119,6 +119,8 @@ def happened(event: Event) -> str:
             which = "all checkpoints but the newest" if data.get("keeps_newest") else "its checkpoints"
             free = f": {written(data['n_bytes'], 'bytes')} are free again" if data["n_bytes"] else ""
             return f"{data.get('by', 'somebody')} deleted {which}{free}"
+        case "alarm":
+            return f"sign at step {data['step']:,}: {str(data['text']).rstrip('.')}"
         case "artifact":
             return f"kept {data.get('name', 'files')}"
         case _:

@@ -37,6 +37,7 @@ def test_events_and_evaluations_are_told_in_the_order_of_time(workbench: Workben
     store.give_back(job.id, 1, "the worker stopped")
     assert store.claim("batch", "w2", 60)
     store.add_event(job.id, 2, "went_on", {"step": 1200})
+    store.add_event(job.id, 2, "alarm", {"step": 1250, "text": "KL is beyond its bound."})
     assert lines(workbench, job.id) == [
         f"queued by {job.owner}",
         "attempt 1 began on w",
@@ -47,8 +48,9 @@ def test_events_and_evaluations_are_told_in_the_order_of_time(workbench: Workben
         "given back to the queue: the worker stopped",
         "attempt 2 began on w2",
         "goes on from the checkpoint of step 1,200",
+        "sign at step 1,250: KL is beyond its bound",
     ]
-    assert "goes on from the checkpoint" in rendered(workbench, job.id)["log_last"]
+    assert "sign at step 1,250" in rendered(workbench, job.id)["log_last"]
     assert rendered(workbench, job.id)["happened"] == ""
 
 

@@ -45,11 +45,16 @@ class Record(Generic[R]):
         finite = {name: None if _is_odd(value) else value for name, value in changes.items()}
         before, self.now = self.now, self.now.model_copy(update=finite)
         self._context.keep(cast("Result", self.now))
+        self._tell(before, changes)
+
+    def _tell(self, before: R, changes: dict[str, Any]) -> None:
+        """What is new of it and belongs into the job's history."""
         if tried := changes.get("preflight"):
             self._context.event("preflight", **tried.model_dump(mode="json"))
-        for note in changes.get("notes", ()):
-            if note not in before.notes:
-                self._context.event("noted", text=note)
+        for note in _new("notes", before, changes):
+            self._context.event("noted", text=note)
+        for alarm in _new("alarms", before, changes):
+            self._context.event("alarm", step=alarm.step, text=alarm.message)
 
     def say(self, words: str) -> None:
         """What is done just now."""
@@ -121,6 +126,11 @@ class Record(Generic[R]):
         is_better = self._best is None or loss < self._best
         self._best, self._misses = (loss, 0) if is_better else (self._best, self._misses + 1)
         return is_better
+
+
+def _new(name: str, before: TrainResult, changes: dict[str, Any]) -> list[Any]:
+    """What a list of the result has now and had not."""
+    return [one for one in changes.get(name, ()) if one not in getattr(before, name, ())]
 
 
 def _is_odd(value: Any) -> bool:
