@@ -153,7 +153,8 @@ def _settle_padding(loaded: LoadedModel) -> None:
             "different lengths cannot be computed together.",
             "Name one as pad_token in its tokenizer_config.json.",
         )
-    tokenizer.pad_token, tokenizer.padding_side = token, "right"
+    tokenizer.pad_token, tokenizer.padding_side, tokenizer.truncation_side = token, "right", "left"
+    tokenizer.init_kwargs |= {"padding_side": "right", "truncation_side": "left"}  # what is written with it
     config: Any = loaded.model.config.get_text_config()
     config.pad_token_id = tokenizer.pad_token_id
 
