@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.jobs.sft import SftSpec
+from core.llm.training.record import Record
+from core.training.rlhf_values import Alarm, RlhfResult
 from tests.llm.training.door import Door, make_model, trained, write_rows
 
 
@@ -36,3 +40,13 @@ def test_a_run_tells_of_its_trial_its_checkpoints_and_where_it_went_on(model: st
     assert told == [("went_on", stopped_at), *[("saved", step) for step in (4, 6) if step > stopped_at]]
     for step in range(1, 7):
         assert second.metrics["machine", step].values.keys() >= {"memory_bytes", "cpu_percent", "host_bytes"}
+
+
+def test_each_sign_of_trouble_is_told_once(tmp_path: Path) -> None:
+    door: Any = Door(tmp_path)
+    record = Record(SftSpec(), door, RlhfResult())
+    first, second = (Alarm(step=step, sign="kl", message=f"KL is {step}.") for step in (3, 5))
+    record.keep(alarms=(first,))
+    record.keep(alarms=(first, second), kl=5.0)
+    record.keep(alarms=(first, second))
+    assert door.events == [("alarm", {"step": 3, "text": "KL is 3."}), ("alarm", {"step": 5, "text": "KL is 5."})]
