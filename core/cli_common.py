@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.errors import SetupError
+from core.errors import BadInput, SetupError
 
 if TYPE_CHECKING:
     from core.client import Workbench
@@ -16,7 +17,28 @@ if TYPE_CHECKING:
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a job, and nothing else")
 wait_flag = click.option("--wait", is_flag=True, help="Show the job's text as it comes, and stay until it ends")
+set_flag = click.option(
+    "--set", "changes", multiple=True, metavar="STEP.FIELD=VALUE", help="Another value for a field of a step"
+)
 job_argument = click.argument("job", metavar="ID")
+
+
+def read_changes(changes: Sequence[str]) -> dict[str, Any]:
+    """What `--set` says, by STEP.FIELD; a value is read as JSON where it is such.
+
+    Raises:
+        BadInput: one has no value.
+    """
+    found = {}
+    for change in changes:
+        where, has_value, value = change.partition("=")
+        if not has_value:
+            raise BadInput(f"--set {change} gives no value.", "Write --set STEP.FIELD=VALUE.")
+        try:
+            found[where.strip()] = json.loads(value)
+        except ValueError:
+            found[where.strip()] = value
+    return found
 
 
 @contextmanager

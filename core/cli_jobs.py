@@ -1,4 +1,4 @@
-"""The commands on jobs that are there: list, show, cancel, pause, resume, retry, delete, name, note."""
+"""The commands on jobs that are there: list, show, cancel, pause, resume, retry, restart, delete, name, note."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.cli_common import client, job_argument, json_flag, wait_flag
+from core.cli_common import client, job_argument, json_flag, read_changes, set_flag, wait_flag
 from core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -78,11 +78,12 @@ def pause(job: str, as_json: bool) -> None:
 
 @click.command()
 @job_argument
+@set_flag
 @json_flag
-def resume(job: str, as_json: bool) -> None:
-    """Let a paused job go on from where it was."""
+def resume(job: str, changes: tuple[str, ...], as_json: bool) -> None:
+    """Let a paused job go on from where it was; a pipeline runs the step again that held it."""
     with client() as workbench:
-        found = workbench.resume(job)
+        found = workbench.resume_pipeline(job, read_changes(changes)) if changes else workbench.resume(job)
         _say(found, "goes on" if found.state == "running" else f"is {found.state}", as_json)
 
 
@@ -96,6 +97,20 @@ def retry(job: str, wait: bool, as_json: bool) -> int:
         from core.cli_wait import hand_over
 
         return hand_over(workbench, workbench.retry(job), wait, as_json)
+
+
+@click.command()
+@job_argument
+@click.option("--from", "from_step", default="", metavar="STEP", help="Run this step and all that depend on it anew")
+@set_flag
+@wait_flag
+@json_flag
+def restart(job: str, from_step: str, changes: tuple[str, ...], wait: bool, as_json: bool) -> int:
+    """Start a pipeline again, as a new one; steps for which nothing has changed are taken over."""
+    with client() as workbench:
+        from core.cli_wait import hand_over
+
+        return hand_over(workbench, workbench.restart(job, from_step, read_changes(changes)), wait, as_json)
 
 
 @click.command()
@@ -163,4 +178,4 @@ def _say(job: Job, what: str, as_json: bool) -> None:
     print_json(job) if as_json else click.echo(f"Job {job.id} {what}.")
 
 
-JOB_COMMANDS = (jobs, show, cancel, pause, resume, retry, delete, name, note)
+JOB_COMMANDS = (jobs, show, cancel, pause, resume, retry, restart, delete, name, note)

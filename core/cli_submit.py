@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
 
-from core.cli_common import client, json_flag, wait_flag
+from core.cli_common import client, json_flag, read_changes, set_flag, wait_flag
 from core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def _command(kind: AnyKind) -> click.Command:
     for decorate in (
         json_flag,
         wait_flag,
+        *_filled_in(kind),
         click.option("--priority", default=0, help="From -100 to 100; the highest is taken first"),
         click.option("--key", help="A job with the same key is not queued a second time"),
         click.option("--name", default="", help="What the job is called"),
@@ -95,17 +96,35 @@ def _submit(
     priority: int,
     wait: bool,
     as_json: bool,
+    preset: str = "",
+    changes: tuple[str, ...] = (),
     **flags: Any,
 ) -> int:
-    fields = _read(file) if file else {}
+    begun_with = next((one for one in kind.presets if one.name == preset), None)
+    fields = dict(begun_with.fields if begun_with else {}) | (_read(file) if file else {})
     fields |= {flag.removeprefix(PREFIX): value for flag, value in flags.items() if value not in (None, ())}
+    if changes:
+        from core.pipeline.steps import with_changes
+
+        fields["steps"] = with_changes(fields.get("steps") or (), read_changes(changes))
     for note in kind.spec.understand(fields)[1]:
         click.echo(note, err=True)
     with client() as workbench:
         from core.cli_wait import hand_over
 
+        name = name or (begun_with.title if begun_with else "")
         job = workbench.submit(kind.name, fields, name=name, key=key, priority=priority, parent=parent)
         return hand_over(workbench, job, wait, as_json)
+
+
+def _filled_in(kind: AnyKind) -> Iterator[Callable[[Any], Any]]:
+    """The flags of kinds that offer jobs to begin with, and of jobs that are made of others."""
+    if kind.presets:
+        offered = "; ".join(f"{one.name}: {one.help.rstrip('.')}" for one in kind.presets)
+        names = click.Choice([one.name for one in kind.presets])
+        yield click.option("--preset", default="", type=names, help=f"Begin with these fields. {offered}")
+    if "steps" in kind.spec.model_fields:
+        yield set_flag
 
 
 def _read(file: IO[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from core.values import Job
     from core.watch import Update
 
-EXIT_CODES = {State.SUCCEEDED: 0, State.FAILED: 1, State.CANCELLED: 4}
+EXIT_CODES = {State.SUCCEEDED: 0, State.FAILED: 1, State.CANCELLED: 4, State.HELD: 1}
 INTERRUPTED = 130
 
 

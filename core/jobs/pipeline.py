@@ -5,14 +5,12 @@ Its row is there from its submission to its end; whoever ends the job of a step 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
-from core.errors import BadInput
 from core.jobs.kind import Context, Kind, Result, shorten
-from core.pipeline.presets import BY_NAME, PRESETS
+from core.pipeline.presets import PRESETS
 from core.pipeline.steps import MOST_STEPS, Step, check_order
 from core.pipeline.values import PipelineReport
 from core.spec import Spec
@@ -42,16 +40,6 @@ class PipelineSpec(Spec):
         if self.fresh_from and self.fresh_from not in names:
             raise ValueError(f"fresh_from: there is no step {self.fresh_from}; there are {', '.join(names)}.")
         return self
-
-    @classmethod
-    def understand(cls, fields: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """The fields, with the steps that the name of a preset stands for where `steps` is one."""
-        mapped = dict(fields)
-        if isinstance(name := mapped.get("steps"), str):
-            if name not in BY_NAME:
-                raise BadInput(f"steps: there is no preset {name}.", f"There are {', '.join(BY_NAME)}.")
-            mapped["steps"] = BY_NAME[name].fields["steps"]
-        return mapped, ()
 
 
 class PipelineResult(PipelineReport, Result):

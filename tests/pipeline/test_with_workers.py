@@ -137,7 +137,7 @@ def test_whoever_waits_is_told_that_no_worker_takes_the_step(workbench: Workbenc
 
 
 def test_the_same_prompts_are_answered_after_every_stage(settings: Settings, workbench: Workbench) -> None:
-    asked = {"prompts": ["p", "q"]}
+    asked: dict[str, Any] = {"prompts": ["p", "q"]}
     steps = [step("sft", **asked), step("merge", source="@sft"), step("rlhf", model="@merge", **asked)]
     with worker(settings, "batch"):
         done = ended(workbench, workbench.submit("pipeline", {"steps": steps}))
