@@ -99,8 +99,7 @@ def test_only_pages_with_charts_load_what_draws_them(window: Watched) -> None:
     assert opened(window).locator('script[defer][src*="echarts"]').count() == 1
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1440)])
 def test_it_is_usable_by_all_and_fits(
     browser: Browser, address: str, window: Watched, scheme: Literal["light", "dark"], width: int
 ) -> None:

@@ -238,8 +238,7 @@ def test_will_it_fit_leads_to_loading_what_is_here(window: Watched, empty: Workb
     expect(chosen).to_have_attribute("aria-checked", "true")
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1440)])
 def test_it_is_usable_by_all_and_fits(
     browser: Browser, address: str, bench: Workbench, scheme: Literal["light", "dark"], width: int
 ) -> None:

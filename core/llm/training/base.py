@@ -15,6 +15,7 @@ from core.errors import AdapterMismatch, BadInput
 from core.llm.codes import keep_codes
 from core.llm.loading import LoadedModel
 from core.training.fields import ALL_LINEAR, TrainFields
+from core.training.plan import Plan
 
 
 def peft_config(spec: TrainFields, loaded: LoadedModel) -> LoraConfig | None:
@@ -64,6 +65,16 @@ def made_ready(spec: TrainFields, loaded: LoadedModel, adapter: Path | None) -> 
             "Train it further over the base that it was made for.",
         )
     return wrapped
+
+
+def keep_float32(model: Any, plan: Plan) -> None:
+    """What is trained stays in float32 where float16 computes.
+
+    TRL makes adapters over packed bases bfloat16, whose gradients cannot be scaled.
+    """
+    if plan.mixed == "fp16":
+        for one in model.parameters():
+            one.data = one.data.float() if one.requires_grad else one.data
 
 
 def name_base(folder: Path, model: str, revision: str | None) -> None:

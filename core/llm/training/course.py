@@ -83,6 +83,10 @@ class Course(ABC, Generic[G, T, R]):
     def _finish(self, ground: G, trainer: T) -> None:
         """All steps are done: keep what came of them."""
 
+    def _summed_up(self, trainer: T) -> dict[str, Any]:  # noqa: ARG002  # a subclass may have more to say
+        """What else the result says of the steps that were done."""
+        return {}
+
     def _go_on(self, step: int, logged: list[dict[str, float]]) -> None:
         """The run goes on after `step`, of which the trainer has `logged` the figures."""
 
@@ -140,7 +144,7 @@ class Course(ABC, Generic[G, T, R]):
         facts: dict[str, Any] = {"epoch": float(state.epoch or 0.0)}
         if losses := [one["loss"] for one in state.log_history if "loss" in one]:
             facts |= {"loss_first": losses[0], "loss_last": losses[-1], "step": state.global_step}
-        record.keep(**facts)
+        record.keep(**facts | self._summed_up(trainer))
         if not record.has_stopped_early and not 0 < state.max_steps <= state.global_step:
             return record.now
         self._finish(ground, trainer)

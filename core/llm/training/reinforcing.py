@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transformers.trainer_callback import PrinterCallback
 
 from core.llm.training.answers import answer
+from core.llm.training.base import keep_float32
 from core.llm.training.completions import Completion, complete
 from core.llm.training.course import Course
 from core.llm.training.ground import facts_of_model
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from core.jobs.rlhf import RlhfResult, RlhfSpec
 
 MOST_SAID = 8
+SLOW_REWARDS = 0.5  # of the time: beyond it a faster reward is worth looking for
 
 
 class Reinforcing(Course[RlGround, Steady, "RlhfResult"]):
@@ -47,6 +50,7 @@ class Reinforcing(Course[RlGround, Steady, "RlhfResult"]):
     def _trainer(self, ground: RlGround) -> Steady:
         spec, loaded = self._spec, ground.loaded
         trainer = make_trainer(spec, ground, self._checkpoints.folder)
+        keep_float32(trainer.model, ground.plan)
         total = _total_steps(spec, trainer)
         eval_steps = steps_between(spec.eval_steps, total, EVALUATIONS, spec.logging_steps)
         trainer.args.save_steps = steps_between(spec.save_steps, total, CHECKPOINTS, spec.logging_steps)
@@ -106,6 +110,15 @@ class Reinforcing(Course[RlGround, Steady, "RlhfResult"]):
                 expected_s=seconds * now.total_steps,
             )
             self._record.keep(preflight=tried)
+
+    def _summed_up(self, trainer: Steady) -> dict[str, Any]:
+        """The last KL; and whether the rewards are what takes long."""
+        logged = [figures_of(one) for one in trainer.state.log_history if "loss" in one]
+        facts: dict[str, Any] = {"kl": next((one["kl"] for one in reversed(logged) if "kl" in one), None)}
+        share = sum(one.get("reward_s", 0.0) for one in logged) / (trainer.clock.seconds or math.inf)
+        if share > SLOW_REWARDS:
+            facts["notes"] = (*self._record.now.notes, f"The rewards took {share:.0%} of the time of training.")
+        return facts
 
     def _finish(self, ground: RlGround, trainer: Steady) -> None:
         record = self._record

@@ -89,7 +89,10 @@ def lay_rl_ground(spec: RlhfSpec, context: Context, say: Say) -> RlGround:
     _stop_where_asked(context)
     dataset, longest, n_too_long = _rows(spec, data, loaded)
     held_out = _distinct(prompt_of(row, spec.prompt_words) for row in data.evaluation)
-    kept = tuple(one for one in held_out if _n_tokens(one, loaded) <= spec.max_prompt_length)
+    learned = {str(one) for one in dataset["prompt"]}
+    kept = tuple(
+        one for one in held_out if str(one) not in learned and _n_tokens(one, loaded) <= spec.max_prompt_length
+    )
     machine = context.machine()
     plan = rlhf_plan(
         spec,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -41,10 +42,11 @@ class Online(Steady):
         return made
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Tensor:
-        calculate: Any = super()._calculate_rewards  # type: ignore[misc]
+        begun, calculate = time.monotonic(), super()._calculate_rewards  # type: ignore[misc]
         found: Tensor = calculate(inputs, prompts, completions, completion_ids_list)
         trainer: Any = self
         figures = trainer._metrics["train" if self.model.training else "eval"]
+        figures["reward_s"].append(time.monotonic() - begun)
         for name, value in _of_answers([plain(one) for one in completions]).items():
             figures[name].append(value)
         watched = [at for at, weight in enumerate(trainer.reward_weights.tolist()) if not weight]

@@ -23,6 +23,7 @@ NAMES = {
     "held_out_std": "held_out_std",
     "distinct": "distinct",
     "one_word": "one_word",
+    "reward_s": "reward_s",
     "rewards/chosen": "reward_chosen",
     "rewards/rejected": "reward_rejected",
     "rewards/accuracies": "preferred_right",
@@ -77,8 +78,6 @@ class RlWatch(Watch):
         if not logs or "loss" not in logs:
             return control
         figures = figures_of(logs)
-        if "kl" in figures:
-            self._record.keep(kl=figures["kl"], step=state.global_step)
         alarms = self._guards.look(state.global_step, figures)
         if alarms:
             self._sound(alarms)

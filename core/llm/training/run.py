@@ -10,7 +10,7 @@ from core.catalog import resolve
 from core.errors import OutOfMemory
 from core.llm.memory_error import as_workbench_error
 from core.llm.training.answers import answer, judge
-from core.llm.training.base import made_ready, peft_config
+from core.llm.training.base import keep_float32, made_ready, peft_config
 from core.llm.training.course import Course
 from core.llm.training.ground import Ground, facts_of, lay_ground
 from core.llm.training.preflight import preflight
@@ -50,9 +50,7 @@ class Tuning(Course[Ground, Tuner, "SftResult"]):
             peft_config=config,
             is_fused=ground.plan.is_fused,
         )
-        if ground.plan.mixed == "fp16":  # TRL makes those of packed bases bfloat16, whose gradients cannot be scaled
-            for one in tuner.model.parameters():
-                one.data = one.data.float() if one.requires_grad else one.data
+        keep_float32(tuner.model, ground.plan)
         total = total_steps(spec, len(tuner.train_dataset))
         every = spec.logging_steps
         tuner.args.eval_steps = steps_between(spec.eval_steps, total, EVALUATIONS, every)

@@ -53,7 +53,7 @@ QUICK: dict[str, Any] = {
     "max_kl": 0,
     "prompts": ["w5 w6"],
 }
-PAIRS = [{"prompt": f"w{2 + n % 5} w7", "chosen": " w3 w4 w5", "rejected": f" w8 w9 w{10 + n % 7}"} for n in range(40)]
+PAIRS = [{"prompt": f"w{2 + n} w7", "chosen": " w3 w4 w5", "rejected": f" w8 w9 w{10 + n % 7}"} for n in range(40)]
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +242,29 @@ def test_models_score_and_several_rewards_are_weighed(
     assert found.after.reward == pytest.approx(
         2 * found.after.rewards["length 4"] + 0.5 * next(v for k, v in found.after.rewards.items() if "words" in k)
     )
+
+
+def test_conversations_are_prompts_too(door: Door, tmp_path: Path) -> None:
+    model = make_model(tmp_path / "chat")
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] + ' ' }}{% endfor %}"
+    tokenizer.save_pretrained(model)
+    rows = [
+        {"messages": [{"role": "user", "content": f"w{n} w{n + 1}"}, {"role": "assistant", "content": "w3"}]}
+        for n in range(5, 35)
+    ]
+    (tmp_path / "chats.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = reinforced(door, model, str(tmp_path / "chats.jsonl"), held_out_reward=f"{BY_WORDS}*2")
+    values = door.metrics["train", 4].values
+    assert values["held_out_reward"] == values["reward"], "the answers alone are counted, by either"
+    assert found.prompts[0].startswith("w")
+
+
+def test_over_a_packed_base_only_the_adapter_is_trained(model: str, rows: str, door: Door) -> None:
+    found = reinforced(door, model, rows, dtype="nf4")
+    assert (found.method, found.base_dtype) == ("QLoRA", "nf4")
+    assert found.step == 4
+    assert ArtifactKind.ADAPTER in door.artifacts
 
 
 @pytest.mark.parametrize(
