@@ -55,7 +55,15 @@ def _builtin(
         _step("sft", "sft", {"data": "reviews", **SHORT, "max_length": 56, "r": 16}, ASKED, sft),
         _step("merge", "merge", {"adapter": "@sft", "prompts": BEGINNINGS, "eval_text": "reviews"}),
         _step("reward", "reward", {"data": "reviews-labelled", **SHORT, "eval_share": 0.5, "r": 8}, reward),
-        _step("rlhf", "rlhf", rewarded, SHORT, {"prompt_words": 4, "num_generations": 4}, ASKED, rlhf),
+        _step(
+            "rlhf",
+            "rlhf",
+            rewarded,
+            SHORT,
+            {"prompt_words": 4, "max_prompt_length": 32, "num_generations": 4},
+            ASKED,
+            rlhf,
+        ),
         _compared("auto", BUILTIN_NAME, "reviews", **compare),
     )
 
@@ -78,6 +86,7 @@ DEMO = _preset(
             "max_completion_length": 20,
             "learning_rate": 5e-4,
             "beta": 0.03,
+            "eval_prompts": 160,
         },
         **QUICK,
         eval_tokens=2048,

@@ -62,8 +62,8 @@ class RlhfFields(TrainFields):
         0.5,
         gt=0,
         le=0.5,
-        description="Which held-out share of that data the judge learns from: the eval_share of the reward's job, so "
-        "that both saw other rows",
+        description="Which held-out share of that data the judge learns from: as the eval_share of the reward's job, "
+        "with the same min_chars and max_chars, so that both saw other rows",
         json_schema_extra=ADVANCED,
     )
 

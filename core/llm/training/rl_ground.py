@@ -117,7 +117,9 @@ def _judge(spec: RlhfSpec, context: Context, say: Say) -> Judge | None:
     if not spec.judge_data:
         return None
     say("teaching the judge")
-    fields = DataFields(data=spec.judge_data, eval_share=spec.judge_share)
+    fields = DataFields(
+        data=spec.judge_data, eval_share=spec.judge_share, min_chars=spec.min_chars, max_chars=spec.max_chars
+    )
     return judge_of(read_for(fields, context, say).evaluation, spec.seed, spec.judge_label)
 
 
