@@ -18,6 +18,7 @@ from core.client import Workbench
 from core.ids import is_id
 from web import assets, files, uploads
 from web.access import Doors
+from web.by_kind import ByKind
 from web.head import Head
 from web.live import sockets
 from web.live.hub import Hub
@@ -33,8 +34,10 @@ from web.pages.runs import Runs
 from web.pages.side_by_side import SideBySide
 from web.pages.train import Train
 from web.theme import theme
+from web.train_kinds import SFT, TRAIN_KINDS
 
 THREADS = 64
+BY_KIND = {"/train": {one.name: "/train" if one is SFT else f"/train-{one.name}" for one in TRAIN_KINDS}}
 
 
 def build_app(client: Workbench) -> ASGIApp:
@@ -50,7 +53,9 @@ def build_app(client: Workbench) -> ASGIApp:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.hub = hub
     app.add_middleware(CORSMiddleware, allow_origins=[])  # else Gradio's own lets every origin in
-    app.add_middleware(Head, pages=heads)
+    of_kinds = {inner: heads[path] for path, pages in BY_KIND.items() for inner in pages.values()}
+    app.add_middleware(Head, pages=heads | of_kinds)
+    app.add_middleware(ByKind, pages=BY_KIND)  # the last one is the outermost
     app.include_router(sockets.router)
     app.include_router(files.router(client))
     app.include_router(uploads.router(client))
@@ -68,8 +73,9 @@ def _mount(app: FastAPI, client: Workbench) -> None:
         Playground(client, pages)
     with pages.route("Compare", "/compare"):
         Compare(client)
-    with pages.route("Fine-tune", "/train"):
-        Train(client)
+    for kind in TRAIN_KINDS:
+        with pages.route(kind.title, BY_KIND["/train"][kind.name]):
+            Train(client, kind)
     with pages.route("Runs", "/runs"):
         Runs(client)
     with pages.route("Models", "/models"):

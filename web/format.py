@@ -13,7 +13,7 @@ __all__ = ["ago", "clock", "kind_title", "quantity", "significant", "written"]
 
 def kind_title(kind: str) -> str:
     """What jobs of a kind are called on a page."""
-    return {"sft": "Fine-tune"}.get(kind, kind.capitalize())
+    return {"sft": "Fine-tune", "rlhf": "RLHF"}.get(kind, kind.capitalize())
 
 
 def ago(at: float | None) -> Markup:

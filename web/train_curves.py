@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 from core.store import Store
 from core.values import Job, Metric
+from web.train_pictures import HELD_OUT, OVER, PART, Picture, pictures_of
 
 MOST_POINTS = 1_500
 DIGITS = 5
@@ -20,56 +20,14 @@ NOT_DRAWN = frozenset({"epoch", "seconds", "perplexity"})
 Point = tuple[int, float, float]
 
 
-@dataclass(frozen=True)
-class Picture:
-    """What goes into one chart: (sort, name of the value, what its curve is called) of each; `factor` to its unit."""
-
-    id: str
-    title: str
-    curves: tuple[tuple[str, str, str], ...]
-    unit: str = ""
-    factor: float = 1.0
-    is_from_zero: bool = False
-
-
-KNOWN = (
-    Picture("loss", "Loss", (("train", "loss", "training"), ("eval", "eval_loss", "held out")), "nats a token"),
-    Picture("tokens_per_s", "Speed", (("train", "tokens_per_s", "speed"),), "tok/s", is_from_zero=True),
-    Picture("learning_rate", "Learning rate", (("train", "learning_rate", "learning rate"),), is_from_zero=True),
-    Picture("grad_norm", "Gradient norm", (("train", "grad_norm", "gradient norm"),), is_from_zero=True),
-    Picture(
-        "accuracy", "Tokens guessed right", (("train", "mean_token_accuracy", "training"),), "%", 100, is_from_zero=True
-    ),
-    Picture(
-        "memory_bytes",
-        "Memory",
-        (("machine", "memory_bytes", "this run"), ("machine", "gpu_bytes", "the whole card")),
-        "GB",
-        1e-9,
-        True,
-    ),
-    Picture(
-        "host_bytes", "Memory of the machine, by all programs", (("machine", "host_bytes", "in use"),), "GB", 1e-9, True
-    ),
-    Picture("cpu_percent", "Processor, by this run", (("machine", "cpu_percent", "in use"),), "%", is_from_zero=True),
-    Picture("gpu_percent", "Card, by all programs", (("machine", "gpu_percent", "in use"),), "%", is_from_zero=True),
-    Picture("gpu_watts", "Power of the card", (("machine", "gpu_watts", "power"),), "W", is_from_zero=True),
-    Picture("gpu_celsius", "Temperature of the card", (("machine", "gpu_celsius", "temperature"),), "°C"),
-)
-OVER = (
-    ("Loss while training", "train", "loss", "nats a token"),
-    ("Loss on held-out rows", "eval", "eval_loss", "nats a token"),
-    ("Speed", "train", "tokens_per_s", "tok/s"),
-)
 TONES = (0, 2, 3, 4, 5, 1, 6)  # those that lie next to each other in the palette are alike
 DASHES = ("solid", "dashed", "dotted")  # beside the colour, so that a grey picture tells them apart too
-DRAWN = frozenset((sort, name) for one in KNOWN for sort, name, _ in one.curves)
 
 
 def curves_of(job: Job, metrics: Sequence[Metric]) -> str:
     """All curves of a run as JSON; "" while there are none."""
-    found = _Run(metrics)
-    charts = [chart for one in (*KNOWN, *found.others()) if (chart := _chart(one, found))]
+    run, known = _Run(metrics), pictures_of(job.kind)
+    charts = [chart for one in (*known, *run.others(known)) if (chart := _chart(one, run, job))]
     return json.dumps({"total": _total(job), "charts": charts}, separators=(",", ":")) if charts else ""
 
 
@@ -79,19 +37,24 @@ def read_curves(store: Store, job: Job) -> str:
 
 
 def laid_over(runs: Iterable[tuple[str, Job, Sequence[Metric]]]) -> dict[str, Any]:
-    """The losses of several runs, a colour for each."""
+    """What is compared of several runs of one kind, a colour for each."""
     each = list(runs)
     drawn = [(letter, _Run(metrics)) for letter, _, metrics in each]
     charts = []
-    for title, sort, name, unit in OVER:
+    for one in OVER.get(each[0][1].kind, OVER["sft"]) if each else ():
+        ((sort, name, _),) = one.curves
         series = [
-            _series(letter, TONES[n % len(TONES)], run.points(sort, name, 1)) | {"dash": DASHES[n % len(DASHES)]}
+            _series(letter, tone_of(n), run.points(sort, name, one.factor)) | {"dash": DASHES[n % len(DASHES)]}
             for n, (letter, run) in enumerate(drawn)
         ]
-        if series := [one for one in series if one["points"]]:
-            is_from_zero = name == "tokens_per_s"
-            charts.append({"id": name, "title": title, "unit": unit, "zero": is_from_zero, "series": series})
+        if series := [curve for curve in series if curve["points"]]:
+            charts.append(_as_chart(one, series))
     return {"total": max((_total(job) for _, job, _ in each), default=0), "charts": charts}
+
+
+def tone_of(n: int) -> int:
+    """The colour of the nth curve of a chart."""
+    return TONES[n % len(TONES)]
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
@@ -126,11 +89,18 @@ class _Run:
         ]
         return thinned(found)
 
-    def others(self) -> Iterator[Picture]:
+    def parts(self, prefix: str) -> list[str]:
+        """The names of training values that begin like this, in the order in which they came."""
+        named = dict.fromkeys(name for one in self._rows["train"] for name in one.values)
+        return [name for name in named if prefix and name.startswith(prefix)]
+
+    def others(self, known: Sequence[Picture]) -> Iterator[Picture]:
         """A chart for each value that none of the known ones shows, so that nothing logged stays unseen."""
+        drawn = {(sort, name) for one in known for sort, name, _ in one.curves}
+        drawn |= {("train", name) for one in known for name in self.parts(one.parts)}
         for sort, rows in self._rows.items():
             for name in dict.fromkeys(name for one in rows for name in one.values):
-                if name not in NOT_DRAWN and (sort, name) not in DRAWN:
+                if name not in NOT_DRAWN and (sort, name) not in drawn:
                     unit, factor = ("GB", 1e-9) if name.endswith("_bytes") else ("", 1.0)
                     title = name.removesuffix("_bytes").replace("_", " ").replace("/", " ").capitalize()
                     yield Picture(f"{sort}-{name}", title, ((sort, name, title.lower()),), unit, factor)
@@ -152,14 +122,29 @@ class _Clock:
         return round(one.at - self._first, 2)
 
 
-def _chart(one: Picture, run: _Run) -> dict[str, Any] | None:
-    found = [
-        _series(called, 2 * n, run.points(sort, name, one.factor), is_apart=sort == "eval")
-        for n, (sort, name, called) in enumerate(one.curves)
+def _chart(one: Picture, run: _Run, job: Job) -> dict[str, Any] | None:
+    parts = [name for name in run.parts(one.parts) if not name.startswith(PART + HELD_OUT)]  # that has a curve already
+    wanted = (*one.curves, *(("train", name, name.removeprefix(PART)) for name in parts if len(parts) > 1))
+    drawn = [
+        _series(called, tone_of(n), run.points(sort, name, one.factor), is_apart=sort == "eval")
+        | ({} if sort == "eval" else {"dash": DASHES[n % len(DASHES)]})
+        for n, (sort, name, called) in enumerate(wanted)
     ]
-    series = [each for each in found if each["points"]]
-    if not series:
-        return None
+    series = [each for each in drawn if each["points"]]
+    return _as_chart(one, series) | _marks(one, job) if series else None
+
+
+def _marks(one: Picture, job: Job) -> dict[str, Any]:
+    """The value at which a run ends, and the steps of its alarms, where the chart shows such."""
+    ceiling = job.spec.get(one.ceiling) if one.ceiling else None
+    alarms = (job.result or {}).get("alarms") or () if one.has_alarms else ()
+    return {
+        "ceiling": ceiling or None,
+        "marks": [{"step": alarm["step"], "name": f"alarm: {alarm['sign']}"} for alarm in alarms],
+    }
+
+
+def _as_chart(one: Picture, series: list[dict[str, Any]]) -> dict[str, Any]:
     return {"id": one.id, "title": one.title, "unit": one.unit, "zero": one.is_from_zero, "series": series}
 
 

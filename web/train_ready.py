@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 from core.abilities import Abilities, usual_abilities, why_nowhere
 from core.catalog import BUILTIN_NAME
 from core.catalog.names import is_hub_name
 from core.client import Workbench
 from core.data.builtin import BUILTIN_DATA
+from core.data.values import Format
 from core.errors import WorkbenchError
 from core.ids import is_id
-from core.jobs.sft import SftSpec
+from core.jobs.rlhf import RlhfSpec
 from core.memory import Model
 from core.memory.fit import Verdict, judge
 from core.memory.known import known_model, names
@@ -24,6 +26,7 @@ from core.states import State
 from core.store.queries import JobFilter
 from core.store.workers import WorkerInfo
 from core.training.plan import Plan, plan_for
+from core.training.rlhf_plan import rlhf_plan
 from core.variant import AUTO
 from web.choices import Why
 from web.fit_view import CHIPS
@@ -33,7 +36,8 @@ from web.headlines import short
 from web.needs_here import Room, model_here, precision_of, room
 from web.side_view import shown_value
 from web.templates import fragment
-from web.train_data import known_rows, title_of_data
+from web.train_kinds import Trained
+from web.train_said import rows_of
 from web.words import Chip
 
 QUEUE = "batch"
@@ -49,26 +53,31 @@ class Memory:
     instead: str = ""
 
 
+@dataclass(frozen=True)
+class On:
+    """What it would run on, as far as a plan asks."""
+
+    precision: Precision
+    on_card: bool
+    has_fast_bfloat16: bool
+    usable_bytes: int
+
+
 def cannot_run(client: Workbench) -> Why:
     """By precision or attention, why no worker that trains can run it."""
     return why_nowhere(client.abilities(QUEUE) or client.abilities())
 
 
-def render_ready(client: Workbench, spec: SftSpec) -> str:
+def render_ready(client: Workbench, spec: Trained) -> str:
     """The card beside the form."""
     workers = _trainers(client)
     where = room(workers)
     model = _model(client, spec)
     precision = _precision(spec, where)
-    memory = _memory(spec, model, where, precision, workers)
+    memory = _memory(client, spec, model, where, _on(where, precision, workers))
     return fragment(
         "train_ready",
-        rows=[
-            ("Method", _method(spec, precision)),
-            ("Length", _length(client, spec)),
-            ("Batch", _batch(spec)),
-            ("Data", _data(client, spec)),
-        ],
+        rows=rows_of(client, spec, precision),
         memory=memory,
         where=where,
         free=written(where.free_bytes, "bytes") if where else "",
@@ -88,11 +97,19 @@ def differs(spec: Spec) -> list[tuple[str, str]]:
 _NAMED = ("model", "data")
 
 
-def _precision(spec: SftSpec, where: Room | None) -> Precision | None:
+def _precision(spec: Trained, where: Room | None) -> Precision | None:
     if where is None:
         return None
     usual = usual_abilities(where.name, "host" if where.is_host else "gpu").auto_precision
     return precision_of(spec.dtype, where) or (usual if spec.dtype == AUTO else None)
+
+
+def _on(where: Room | None, precision: Precision | None, workers: Sequence[WorkerInfo]) -> On | None:
+    if where is None or precision is None:
+        return None
+    told = [Abilities.model_validate(one.abilities) for one in workers if one.abilities]
+    is_fast = any(one.auto_precision is Precision.BFLOAT16 for one in told) or not told
+    return On(precision, not where.is_host, is_fast and not where.is_host, where.free_bytes)
 
 
 def _trainers(client: Workbench) -> Sequence[WorkerInfo]:
@@ -100,81 +117,39 @@ def _trainers(client: Workbench) -> Sequence[WorkerInfo]:
     return [one for one in workers if one.queue == QUEUE] or workers
 
 
-def _model(client: Workbench, spec: SftSpec) -> Model | None:
+def _model(client: Workbench, spec: Trained) -> Model | None:
     info = next((one.info for one in client.models() if one.info.name == spec.model and not one.info.problem), None)
     if info:
         return model_here(client, info)
     return known_model(spec.model) if spec.model in names() else None
 
 
-def _method(spec: SftSpec, precision: Precision | None) -> str:
-    kept = str(precision or ("the best of its card" if spec.dtype == AUTO else spec.dtype))
-    if spec.method == "full":
-        return f"All weights of {short(spec.model)}, kept in {kept}"
-    name = "QLoRA" if precision and precision.is_quantized else "LoRA"
-    what = " and ".join(spec.target_modules) if len(spec.target_modules) < 3 else f"{len(spec.target_modules)} layers"
-    layers = "all linear layers" if what == "all-linear" else what
-    return f"{name} of rank {spec.r} on {layers} of {short(spec.model)}, kept in {kept}"
-
-
-def _length(client: Workbench, spec: SftSpec) -> str:
-    epochs = f"{spec.num_train_epochs:g} epoch{'' if spec.num_train_epochs == 1 else 's'}"
-    rows = known_rows(client, spec)
-    n_steps = ceil(rows * (1 - spec.eval_share) * spec.num_train_epochs / spec.rows_per_step) if rows else 0
-    if spec.max_steps:
-        return f"{spec.max_steps:,} steps"
-    return f"{epochs}, about {n_steps:,} steps" if n_steps else f"{epochs}; how many steps is known with the data"
-
-
-def _batch(spec: SftSpec) -> str:
-    rows, each = spec.rows_per_step, spec.per_device_train_batch_size
-    how = f", {each} at once" if rows != each else ""
-    packed = "joined up to" if spec.packing else "of at most"
-    return f"{rows} row{'' if rows == 1 else 's'} a step{how}, {packed} {spec.max_length:,} tokens"
-
-
-def _data(client: Workbench, spec: SftSpec) -> str:
-    rows, held = known_rows(client, spec), f"{spec.eval_share:.3g}"
-    counted = f", {rows:,} rows" if rows else ""
-    apart = f", {100 * float(held):g} % held out" if spec.eval_share else ", none held out: no evaluation"
-    return f"{title_of_data(client, spec.data)}{counted}{apart}"
-
-
-def _memory(
-    spec: SftSpec, model: Model | None, where: Room | None, precision: Precision | None, workers: Sequence[WorkerInfo]
-) -> Memory:
-    if model is None or where is None or precision is None:
+def _memory(client: Workbench, spec: Trained, model: Model | None, where: Room | None, on: On | None) -> Memory:
+    if model is None or where is None or on is None:
         return Memory("not known before the model is here", None, ())
     try:
-        plan = _plan(spec, model, where, precision, workers)
+        plan = _plan(client, spec, model, on)
     except WorkbenchError as error:
         return Memory(error.message, None, ())
     if not plan.predicted_bytes:
         return Memory("not known for this model", None, plan.reasons)
     verdict = judge(plan.predicted_bytes, where.free_bytes).verdict
-    instead = "" if verdict is Verdict.FITS else _instead(spec, model, where, precision, workers)
+    instead = "" if verdict is Verdict.FITS else _instead(client, spec, model, on)
     return Memory(written(plan.predicted_bytes, "bytes"), CHIPS[verdict], plan.reasons, instead)
 
 
-def _plan(
-    spec: SftSpec, model: Model, where: Room, precision: Precision, workers: Sequence[WorkerInfo]
-) -> Plan:  # fmt: skip
-    told = [Abilities.model_validate(one.abilities) for one in workers if one.abilities]
-    is_fast = any(one.auto_precision is Precision.BFLOAT16 for one in told) or not told
-    return plan_for(
-        spec,
-        precision,
-        spec.max_length,
-        model,
-        on_card=not where.is_host,
-        has_fast_bfloat16=is_fast and not where.is_host,
-        usable_bytes=where.free_bytes,
-    )
+def _plan(client: Workbench, spec: Trained, model: Model, on: On) -> Plan:
+    machine: dict[str, Any] = {
+        "on_card": on.on_card,
+        "has_fast_bfloat16": on.has_fast_bfloat16,
+        "usable_bytes": on.usable_bytes,
+    }
+    if isinstance(spec, RlhfSpec):
+        return rlhf_plan(spec, on.precision, model, _longest(spec), client.settings.home, **machine)
+    return plan_for(spec, on.precision, spec.max_length, model, **machine)
 
 
-def _instead(
-    spec: SftSpec, model: Model, where: Room, precision: Precision, workers: Sequence[WorkerInfo]
-) -> str:  # fmt: skip
+def _instead(client: Workbench, spec: Trained, model: Model, on: On) -> str:
     """The largest batch that fits with the same rows a step, if there is one."""
     rows = spec.per_device_train_batch_size
     while rows > 1:
@@ -186,14 +161,14 @@ def _instead(
                 "gradient_checkpointing": "auto",
             }
         )
-        needed = _plan(smaller, model, where, precision, workers).predicted_bytes
-        if judge(needed, where.free_bytes).verdict is Verdict.FITS:
+        needed = _plan(client, smaller, model, on).predicted_bytes
+        if judge(needed, on.usable_bytes).verdict is Verdict.FITS:
             n = smaller.gradient_accumulation_steps
             return f"A batch of {rows} with {n} batches a step would take {written(needed, 'bytes')}."
     return ""
 
 
-def _to_fetch(client: Workbench, spec: SftSpec) -> list[str]:
+def _to_fetch(client: Workbench, spec: Trained) -> list[str]:
     here = {one.info.name for one in client.models()}
     is_away = spec.model not in here and spec.model != BUILTIN_NAME and is_hub_name(spec.model)
     found = [f"{spec.model} is not here: download it first"] if is_away else []
@@ -217,7 +192,7 @@ def _blocks(client: Workbench) -> str:
 
 def _why_not(
     client: Workbench,
-    spec: SftSpec,
+    spec: Trained,
     model: Model | None,
     where: Room | None,
     precision: Precision | None,
@@ -234,6 +209,16 @@ def _why_not(
         return "there is no upload of that id here"
     if spec.model not in {one.info.name for one in client.models()} and spec.model != BUILTIN_NAME:
         return f"{short(spec.model)} is not here"
+    if isinstance(spec, RlhfSpec) and not spec.is_online and _is_no_preference(spec.data):
+        return f"dpo learns from preferences, which {spec.data} has none of: take reviews-preferences"
     if memory.chip is CHIPS[Verdict.EXCEEDS]:
         return "it is predicted to need more memory than there is"
     return ""
+
+
+def _is_no_preference(data: str) -> bool:
+    return data in BUILTIN_DATA and BUILTIN_DATA[data].format is not Format.PREFERENCE
+
+
+def _longest(spec: RlhfSpec) -> int:
+    return spec.max_prompt_length + spec.max_completion_length if spec.is_online else spec.max_length

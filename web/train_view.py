@@ -21,7 +21,7 @@ from core.values import ArtifactKind, ArtifactRef, Job
 from web.format import quantity, significant, written
 from web.templates import fragment
 
-TRAINING = ("sft",)
+TRAINING = ("sft", "reward", "rlhf")
 PARTS = ("train_tries", "train_judged", "train_row", "train_facts")
 WHICH = {"best": "Best", "worst": "Worst", "random": "At random"}
 

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import pytest
 
+from core.jobs.rlhf import RlhfSpec
 from core.jobs.sft import SftSpec
 from core.precision import Precision
 from core.preset import Preset
-from core.spec import parse_spec
+from core.spec import Spec, parse_spec
 from core.training.presets import BY_NAME, PRESETS
+from core.training.rlhf_presets import RLHF_PRESETS
+
+EACH = [(SftSpec, one) for one in PRESETS] + [(RlhfSpec, one) for one in RLHF_PRESETS]
 
 
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda one: one.name)
-def test_each_preset_is_a_training_that_can_be_submitted(preset: Preset) -> None:
-    spec = parse_spec(SftSpec, preset.fields)
+@pytest.mark.parametrize(("kind", "preset"), EACH, ids=lambda one: getattr(one, "name", one))
+def test_each_preset_is_a_training_that_can_be_submitted(kind: type[Spec], preset: Preset) -> None:
+    spec = parse_spec(kind, preset.fields)
     assert all(getattr(spec, name) is not None for name in preset.fields)
     assert preset.title
     assert preset.help.endswith(".")

@@ -12,8 +12,10 @@ from core.settings import Settings, read_settings
 from core.states import State
 from core.store.claims import Claim, Kept
 from core.values import ArtifactKind, ArtifactRef, Measurement, Progress
-from tests.web import trainings
+from tests.web import rewarded, trainings
 from tests.web.fake_worker import FakeWorker
+
+MADE_UP = {"sft": trainings, "rlhf": rewarded}
 
 
 class FakeTrainer(FakeWorker):
@@ -29,7 +31,7 @@ class FakeTrainer(FakeWorker):
         self._done: dict[str, int] = {}
 
     def work(self, claim: Claim) -> None:
-        if claim.kind == "sft":
+        if claim.kind in MADE_UP:
             self.train(claim)
         else:
             self.store.finish(claim.job_id, claim.attempt, State.CANCELLED, None, Kept())
@@ -45,7 +47,7 @@ class FakeTrainer(FakeWorker):
                 self._wait(claim)
             time.sleep(self.pause_s)
         self._keep(claim, ArtifactKind.ADAPTER, ("adapter_model.safetensors", "adapter_config.json"))
-        body = trainings.result(total, total).model_dump(mode="json")
+        body = MADE_UP[claim.kind].result(total, total).model_dump(mode="json")
         peak = Measurement(name="peak_bytes", value=1.33e9, unit="bytes", predicted=1.29e9)
         self.store.finish(job, attempt, State.SUCCEEDED, body, Kept(measurements=[peak]))
 
@@ -58,10 +60,11 @@ class FakeTrainer(FakeWorker):
 
     def _step(self, claim: Claim, step: int, total: int) -> None:
         job, attempt = claim.job_id, claim.attempt
-        logged = [one.model_copy(update={"at": time.time()}) for one in trainings.metrics(step, step, total)]
+        made_up = MADE_UP[claim.kind]
+        logged = [one.model_copy(update={"at": time.time()}) for one in made_up.metrics(step, step, total)]
         self.store.keep(job, attempt, Kept(metrics=logged))
         if step % 10 == 0 or step == 1:
-            self.store.keep_result(job, attempt, trainings.result(step, total).model_dump(mode="json"))
+            self.store.keep_result(job, attempt, made_up.result(step, total).model_dump(mode="json"))
         if step % 20 == 0:
             self.store.add_event(job, attempt, "saved", {"step": step, "n_bytes": 58_900_000})
         self._done[job] = step
@@ -84,7 +87,7 @@ class FakeTrainer(FakeWorker):
             return True
         if pulse.is_cancel_requested or self._stop_asked.is_set():
             self._keep(claim, ArtifactKind.CHECKPOINT, ("trainer_state.json",))
-            body = trainings.result(step, total).model_dump(mode="json")
+            body = MADE_UP[claim.kind].result(step, total).model_dump(mode="json")
             self.store.finish(claim.job_id, claim.attempt, State.CANCELLED, body, Kept())
             return True
         return False

@@ -59,8 +59,10 @@ class ActsOnJobs:
             job = mend(by.client, by.job, by.key)
         except WorkbenchError as error:
             return [gr.skip(), said(error.message, error.hint)]
-        is_shown_here = self.kind in ("", job.kind)
-        return [{"job": job.id} if is_shown_here else {"go": f"/runs?job={job.id}"}, ""]
+        return [{"job": job.id} if self._shows(job.kind) else {"go": f"/runs?job={job.id}"}, ""]
+
+    def _shows(self, kind: str) -> bool:
+        return self.kind in ("", kind)
 
 
 def answer(do: Callable[[], Job]) -> list[Any]:

@@ -27,7 +27,7 @@ CHARTS = (ECHARTS,)  # a megabyte: up front where there is a chart at once, else
 PAGES = (
     Page("Playground", "/"),
     Page("Compare", "/compare", ("compare.js",)),
-    Page("Fine-tune", "/train", ("train.js",)),
+    Page("Fine-tune", "/train", ("train.js", "rewards.js")),
     Page("Runs", "/runs", ("compare.js",)),
     Page("Models", "/models", ("models.js",)),
     Page("Will it fit?", "/fit", (*CHARTS, "fit.js")),

@@ -3,6 +3,13 @@
 window.wb = (() => {
   "use strict";
 
+  // Gradio takes the page by the path of the address, of which several pages may stand at one (by_kind.py): the server
+  // says which it sent. This runs before Gradio's own scripts, which are deferred.
+  document.addEventListener("readystatechange", () => {
+    const config = window.gradio_config, path = location.pathname.slice(1);
+    if (config?.page?.[path] && config.current_page?.startsWith(`${path}-`)) config.page[path] = config.page[config.current_page];
+  }, {once: true});
+
   const address = () => new URLSearchParams(location.search).get("job") || "";
 
   // One key for one content: a double click sends the same key twice, and the store makes one job of it.

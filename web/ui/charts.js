@@ -31,7 +31,7 @@
   const marks = (one, {ink, rowsFromTop}) => one.markLine && {
     symbol: "none", silent: true, animation: false, lineStyle: {color: ink, type: "dashed", width: 1, opacity: .7},
     data: one.markLine.data.map(each => ({...each, label: {
-      formatter: "{b}", color: ink, fontSize: 12, position: rowsFromTop ? "start" : "end", rotate: 0, distance: 4 + LEVEL * each.level}})),
+      formatter: "{b}", color: ink, fontSize: 12, position: each.yAxis !== undefined ? "insideEndTop" : rowsFromTop ? "start" : "end", rotate: 0, distance: 4 + LEVEL * each.level}})),
   };
   // A name stands right of its dot, else left, above or below: inside, and on no other name.
   const placing = width => {
@@ -98,7 +98,7 @@
     const colours = {ink: css("--wb-ink"), soft: css("--wb-soft"), line: css("--wb-line"), strong: css("--wb-line-strong"), card: css("--wb-bg"),
                      palette: isDark() ? DARK : LIGHT, rowsFromTop: option.yAxis.inverse,
                      placing: placing(width)};
-    const levels = Math.max(0, ...option.series.flatMap(one => (one.markLine?.data || []).map(each => each.level + 1)));
+    const levels = Math.max(0, ...option.series.flatMap(one => (one.markLine?.data || []).filter(each => each.yAxis === undefined).map(each => each.level + 1)));
     const top = isHeat ? 40 : isBars ? ROW * legendRows(option, width) + 12 : WIDE_ROW * legendRows(option, width) + 30;
     return {
       animation: false, textStyle: {fontFamily: getComputedStyle(host).fontFamily, color: colours.ink},

@@ -1,7 +1,7 @@
 // Curves of training runs: drawn in place as they grow, by step or by time, smoothed or as they were logged.
 (() => {
   "use strict";
-  const HEIGHT = 260, LEAST_SMOOTHED = .08;
+  const HEIGHT = 260, LEAST_SMOOTHED = .08, NEAR = 3;
 
   // An exponential mean that starts at the first value, corrected for the points that it has not seen.
   const smoothed = (points, weight) => {
@@ -10,8 +10,14 @@
   };
   const span = seconds => seconds >= 7200 ? [3600, "hours"] : seconds >= 180 ? [60, "minutes"] : [1, "s"];
 
+  // Steps that are marked, as upright lines whose labels stand above each other.
+  const marked = (marks, {points}, size) => marks.map(({step, name}, level) => {
+    const seconds = (points.find(point => point[0] >= step) || points.at(-1))[1];
+    return {name, xAxis: size ? seconds / size : step, level};
+  });
+
   // A chart as wb.drawer takes it. The raw curve stays, faint, behind a smoothed one.
-  const option = ({title, unit, zero, series}, total, along, weight) => {
+  const option = ({title, unit, zero, series, ceiling, marks}, total, along, weight) => {
     const last = Math.max(...series.flatMap(one => one.points.map(point => point[1]))), [size, name] = span(last);
     const byTime = along === "time", placed = one => one.points.map(([step, seconds, value]) => [byTime ? seconds / size : step, value]);
     const drawn = series.flatMap(one => {
@@ -19,13 +25,17 @@
       if (!weight || points.length < 3 || one.apart) return [{...base, data: points}];
       return [{...base, name: `${one.name}, as logged`, data: points, faint: true}, {...base, data: smoothed(points, weight)}];
     });
+    const most = Math.max(...series.flatMap(one => one.points.map(point => point[2]))), isNear = ceiling && most > ceiling / NEAR;
+    const lines = [...(isNear ? [{name: `ends at ${ceiling}`, yAxis: ceiling, level: 0}] : []), ...marked(marks || [], series[0], byTime ? size : 0)];
+    if (lines.length) drawn[0].markLine = {data: lines};
+    const yName = ceiling && !isNear ? `${unit}; ends at ${ceiling}` : unit;  // a curve far below it would be flat
     const xName = byTime ? `training time, ${name}` : "step", rows = new Map();
     series.forEach((one, n) => placed(one).forEach(([at, value]) => { if (!rows.has(at)) rows.set(at, Array(series.length).fill(null)); rows.get(at)[n] = value; }));
     const ordered = [...rows].sort((one, other) => one[0] - other[0]).map(([at, values]) => [at, ...values]);
     return {
-      kind: "curves", unit, description: `${title} by ${byTime ? "time" : "step"}. ${series.map(one => `${one.name}: ${one.points.at(-1)[2]} at step ${one.points.at(-1)[0]}`).join("; ")}.`,
+      kind: "curves", unit, description: `${title} by ${byTime ? "time" : "step"}. ${(marks || []).map(({step, name}) => `${name} at step ${step}. `).join("")}${series.map(one => `${one.name}: ${one.points.at(-1)[2]} at step ${one.points.at(-1)[0]}`).join("; ")}.`,
       xAxis: {type: "value", name: xName, min: 0, ...(byTime || !total ? {} : {max: total}), ...(byTime ? {} : {minInterval: 1})},
-      yAxis: {type: "value", name: unit, ...(zero ? {min: 0} : {scale: true})}, series: drawn,
+      yAxis: {type: "value", name: yName, ...(zero ? {min: 0} : {scale: true}), ...(isNear ? {max: Math.max(most, ceiling) * 1.08} : {})}, series: drawn,
       table: {head: [xName, ...series.map(one => unit ? `${one.name}, ${unit}` : one.name)], rows: ordered},
     };
   };

@@ -70,7 +70,7 @@
     const draw = () => {
       const n = chosen.size;
       box.hidden = !n; button.hidden = n < 2; button.disabled = over.disabled = n > MOST;
-      over.hidden = n < 2 || ![...chosen.values()].every(kind => kind === "sft");
+      over.hidden = n < 2 || ![...chosen.values()].every((kind, _, [first]) => kind === first && ["sft", "reward", "rlhf"].includes(kind));
       box.querySelector("[data-chosen-said]").textContent = n > MOST ? `${n} runs chosen: at most ${MOST} fit side by side` : n === 1 ? "1 run chosen: choose another" : `${n} runs chosen`;
     };
     root.addEventListener("change", event => {

@@ -30,7 +30,7 @@
     });
     wb.actions(root, () => view, trigger);
     shows();
-    const asked = ["like", "model", "data", "adapter", "dtype"].map(name => [name, query(name)]);
+    const asked = ["like", "model", "data", "adapter", "dtype", "reward", "judge_data", "judge_share", "judge_label"].map(name => [name, query(name)]);
     if (document.body.dataset.train === "form") trigger("opened", {...Object.fromEntries(asked), resume_from: query("resume")});
     if (document.body.dataset.train === "job") follow(wb.address());
   };
@@ -43,7 +43,7 @@
     setTimeout(() => wb.refreshCommand?.(), 400);
   });
 
-  const typed = () => [...document.querySelectorAll("#form input, #form textarea, #form [role=radio]")]
+  const typed = () => [...document.querySelectorAll("#form input, #form textarea, #form select, #form [role=radio]")]
     .map(field => field.getAttribute("aria-checked") ?? (["radio", "checkbox"].includes(field.type) ? field.checked : field.value));
   wb.trainSender = (element, trigger, event) => {
     element.querySelector("#send").onclick = click => { if (click.detail <= 1) trigger(event, {key: wb.keyFor("train", typed())}); };
@@ -89,7 +89,7 @@
     let rows = {};
     const choosing = wb.choosing(root);
     wb.connect({
-      path: () => { rows = {}; return "/ws/jobs?kind=sft"; },
+      path: () => { rows = {}; return `/ws/jobs?kind=${root.dataset.trainRuns}`; },
       heard: message => {
         const parts = message.parts;
         for (const [name, html] of Object.entries(parts)) if (name.startsWith("row:")) {
