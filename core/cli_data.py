@@ -41,7 +41,7 @@ def data(context: click.Context, as_json: bool) -> None:
 @click.option("--name", default="", help="What it is called, with its ending; empty: as the file is")
 @json_flag
 def add(file: Path, name: str, as_json: bool) -> None:
-    """Keep a copy of FILE: JSON Lines, JSON, CSV, Parquet, or text with a row a line."""
+    """Keep a copy of FILE: JSON Lines, JSON, CSV, Parquet, or text with a row a line; packed ones too."""
     with client() as workbench:
         _say(workbench.upload(file, name), "is kept", as_json)
 

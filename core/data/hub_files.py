@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
 
+from core.data.packed import ending_of
 from core.data.records import READERS
 from core.errors import BadInput
 
@@ -59,11 +60,11 @@ def _may_hold_rows(name: str) -> bool:
     path = PurePosixPath(name)
     is_inside = not path.is_absolute() and "\\" not in name
     is_seen = not any(part.startswith(".") for part in path.parts)  # so none leads upwards either
-    return is_inside and is_seen and path.suffix.lower() in ENDINGS and path.name.lower() not in NO_ROWS
+    return is_inside and is_seen and ending_of(path.name) in ENDINGS and path.name.lower() not in NO_ROWS
 
 
 def _one_ending(names: list[str]) -> list[str]:
-    of_each = {ending: [one for one in names if one.lower().endswith(ending)] for ending in ENDINGS}
+    of_each = {ending: [one for one in names if ending_of(one) == ending] for ending in ENDINGS}
     return next(found for found in of_each.values() if found)
 
 
@@ -118,7 +119,7 @@ def _by_name(usable: Sequence[str], config: str, split: str, name: str) -> list[
     known = {one for one in SPLITS if any(words[each] & set(SPLITS[one]) for each in within)}
     found = [one for one in within if words[one] & set(SPLITS.get(split, (split.lower(),)))]
     if not found and split == "train" and not known:
-        found = [one for one in within if PurePosixPath(one).suffix.lower() in READERS] or within
+        found = [one for one in within if ending_of(one) in READERS] or within
     if not found:
         raise _no_split(name, split, sorted(known))
     if len(folders := _folders(found)) > 1 and not config:

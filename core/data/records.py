@@ -1,16 +1,19 @@
 """Files as records: lines of text, JSON Lines, JSON, CSV and Parquet, read piece by piece within stated bounds.
 
-What the columns mean is in `core.data.formats`.
+Those of text may be packed (`core.data.packed`). What the columns mean is in `core.data.formats`.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from core.data.packed import TORN, ending_of, opened
 from core.errors import BadInput
 
 MOST_LINE_BYTES = 16_000_000
@@ -18,6 +21,7 @@ MOST_JSON_BYTES = 64_000_000
 BATCH_ROWS = 64  # few, since a packed value may be a thousand times its size in the file
 UNREADABLE = (  # what the readers raise
     ValueError, TypeError, OSError, ArithmeticError, LookupError, RecursionError, NotImplementedError, csv.Error,
+    *TORN,
 )  # fmt: skip
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -40,8 +44,10 @@ def records_of(path: Path, name: str) -> tuple[str, Records]:
     Raises:
         BadInput: when it is read on: it is not what its name says, or is not UTF-8, or has a line without end.
     """
-    ending = Path(name).suffix.lower()
-    if ending == ".json" and not _begins_with_list(path):
+    ending = ending_of(name)
+    if ending == ".parquet" and ending != Path(name).suffix.lower():
+        raise BadInput(f"{name} is Parquet, which is packed within, and packed once more.", "Unpack it.")
+    if ending == ".json" and not _begins_with_list(path, name):
         ending = ".jsonl"
     counted, reader = READERS.get(ending, ("line", _text))
     return counted, _explained(reader(path, name), name, ending)
@@ -59,7 +65,7 @@ def _explained(records: Records, name: str, ending: str) -> Records:
 
 def _lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
     """The lines with their ends, decoded."""
-    with path.open("rb") as file:
+    with opened(path, name) as file:
         number = 0
         while raw := file.readline(MOST_LINE_BYTES + 1):
             number += 1
@@ -102,20 +108,22 @@ def _parsed(line: str) -> Record | str:
 
 
 def _json(path: Path, name: str) -> Records:
-    n_bytes = path.stat().st_size
-    if n_bytes > MOST_JSON_BYTES:
+    with opened(path, name) as file:
+        raw = file.read(MOST_JSON_BYTES + 1)
+    if len(raw) > MOST_JSON_BYTES:
         raise BadInput(
-            f"{name} has {n_bytes:,} bytes, and a JSON file, which is read as a whole, at most {MOST_JSON_BYTES:,}.",
+            f"{name} has more than {MOST_JSON_BYTES:,} bytes, and a JSON file is read as a whole.",
             "Save it as JSON Lines, one object a line, which is read line by line.",
         )
-    value = json.loads("".join(line for _, line in _lines(path, name)))
+    value = json.loads("".join(_decoded(line, number, name) for number, line in enumerate(io.BytesIO(raw), 1)))
     for number, each in enumerate(value, 1):
         yield Numbered(number, each if isinstance(each, dict) else f"is {_kind(each)}, not an object with columns")
 
 
-def _begins_with_list(path: Path) -> bool:
-    with path.open("rb") as file:
+def _begins_with_list(path: Path, name: str) -> bool:
+    with suppress(*UNREADABLE), opened(path, name) as file:  # what is broken is said when it is read on
         return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+    return False
 
 
 def _kind(value: object) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.catalog.names import did_you_mean, is_hub_name, nearest, shown
 from core.data.builtin import BUILTIN_DATA, LICENCE, SOURCE, builtin_records
+from core.data.packed import ending_of
 from core.data.records import READERS, Records, records_of
 from core.data.spec import DataFields
 from core.data.uploads import Uploads
@@ -74,7 +75,7 @@ def source_of(fields: DataFields, home: Path, tell: Callable[[str], None], hub: 
 
 def is_on_hub(name: str) -> bool:
     """Whether a name is one of the Hub, and of nothing on this machine."""
-    is_like_one = "/" in name and is_hub_name(name) and Path(name).suffix.lower() not in FILE_ENDINGS
+    is_like_one = "/" in name and is_hub_name(name) and ending_of(name) not in FILE_ENDINGS
     return is_like_one and not Path(name).exists()
 
 
@@ -94,7 +95,7 @@ def _by_id(name: str, home: Path) -> Source:
         upload = uploads.find(name)
         return _file_source(uploads.path(upload), upload.name, f"the upload {upload.id}")
     folder = home / "artifacts" / name
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in READERS and not path.is_symlink())
+    files = sorted(path for path in folder.rglob("*") if ending_of(path.name) in READERS and not path.is_symlink())
     if len(files) == 1:
         return _file_source(files[0], files[0].name, f"the artifact {name}")
     if files:
