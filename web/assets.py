@@ -21,6 +21,7 @@ STYLES = (
     "side.css",
     "train.css",
     "data.css",
+    "pipeline.css",
     "gradio.css",
 )
 # in this order: a later one uses the ones before it

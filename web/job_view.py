@@ -19,7 +19,7 @@ from core.states import State
 from core.store import Store
 from core.store.queries import AttemptInfo, JobFilter, Place
 from core.values import ArtifactRef, Event, Job, MadeBy, Message, Metric, Visibility
-from web import compare_view, data_view, figures, merge_view, train_view, words
+from web import compare_view, data_view, figures, merge_view, pipeline_view, train_view, words
 from web.headlines import headline, next_step
 from web.job_log import MOST_LINES, render_log
 from web.mending import way_out
@@ -135,8 +135,8 @@ def _further(seen: Seen, may_change: bool) -> dict[str, str]:
     if seen.is_training:
         learned = train_view.render_parts(seen.job, seen.deletable_bytes if may_change else 0)
         return learned | _drawn(seen) | render_log(seen.events, seen.evaluations)
-    parts = {data_view.KIND: data_view.render_parts, merge_view.KIND: merge_view.render_parts}
-    return parts[seen.job.kind](seen.job) if seen.job.kind in parts else {}
+    render = {one.KIND: one.render_parts for one in (data_view, merge_view, pipeline_view)}.get(seen.job.kind)
+    return render(seen.job) if render else {}
 
 
 def _drawn(seen: Seen) -> dict[str, str]:
@@ -150,6 +150,8 @@ def _result(seen: Seen) -> str:
         return fragment("compare_said", job=job, said=said, files=seen.files) if job.result else ""
     if job.kind == merge_view.KIND:
         return merge_view.render_said(job)
+    if job.kind == pipeline_view.KIND:
+        return pipeline_view.render_said(job)
     if job.kind in train_view.TRAINING:
         return fragment("train_said", **train_view.as_body(job))
     return fragment("result", job=job, headline=headline(job), next=next_step(job))
@@ -157,6 +159,8 @@ def _result(seen: Seen) -> str:
 
 def can_pause(job: Job) -> bool:
     """Whether it can be held and go on later: a training saves what it has."""
+    if job.kind == pipeline_view.KIND:
+        return pipeline_view.can_pause(job)
     return job.kind in train_view.TRAINING and job.state in (State.RUNNING, State.QUEUED)
 
 
@@ -170,6 +174,8 @@ def now_sentence(seen: Seen) -> str:
             return "Pausing: it saves what it has, and lets its card go."
         progress = words.under_way(job)
         return progress.message if progress and progress.message else "Running."
+    if job.state is State.HELD and job.kind == pipeline_view.KIND:
+        return pipeline_view.now_sentence(job)
     if job.state is State.HELD:
         return "Paused: it holds no card. Resume puts it back into the queue, and it goes on where it was."
     if not seen.has_worker:

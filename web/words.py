@@ -95,12 +95,18 @@ def happened(event: Event) -> str:
             return f"{data.get('by', 'somebody')} asked it to stop"
         case "pause_requested":
             return f"{data.get('by', 'somebody')} asked it to pause"
+        case "began":
+            return f"begun by {data.get('owner', 'its owner')}; each step follows once it can"
+        case "held" if data.get("message"):
+            return f"held: {data['message']}"
         case "held":
             return f"paused by {data['by']}" if data.get("by") else "paused; what it has is kept"
         case "resumed":
             return f"{data.get('by', 'somebody')} let it go on"
         case "cancelled":
             return f"cancelled by {data['by']}" if data.get("by") else "stopped; what it had made is kept"
+        case "given_back" if data.get("reason") == "yielded":
+            return "made room for an interactive job; it goes on by itself"
         case "given_back":
             return f"given back to the queue: {data.get('reason', 'its worker stopped')}"
         case "lost":

@@ -28,7 +28,7 @@ def _preset(name: str, title: str, about: str, *steps: dict[str, Any]) -> Preset
     return Preset(name, title, about, MappingProxyType({"steps": list(steps)}))
 
 
-def _compared(dtype: str, model: str, reviews: str, **further: Any) -> dict[str, Any]:
+def _compared(dtype: str, model: str, reviews: str, further: Mapping[str, Any]) -> dict[str, Any]:
     """The base, what it was merged into, and that with what was rewarded."""
     fields = {
         "model": model,
@@ -46,25 +46,22 @@ def _compared(dtype: str, model: str, reviews: str, **further: Any) -> dict[str,
 
 
 def _builtin(
-    sft: Mapping[str, Any], reward: Mapping[str, Any], rlhf: Mapping[str, Any], **compare: Any
+    *,
+    sft: Mapping[str, Any],
+    reward: Mapping[str, Any],
+    rlhf: Mapping[str, Any],
+    compare: Mapping[str, Any],
+    merge: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[dict[str, Any], ...]:
     """The whole recipe on the built-in model and reviews. Reward and judge learn from different halves of the rows."""
     judged = {"judge_data": "reviews-labelled", "judge_share": 0.5, "held_out_reward": "lexicon"}
     rewarded = {"model": "@merge", "data": "reviews", "rewards": ["model:@reward,label=positive"], **judged}
     return (
         _step("sft", "sft", {"data": "reviews", **SHORT, "max_length": 56, "r": 16}, ASKED, sft),
-        _step("merge", "merge", {"adapter": "@sft", "prompts": BEGINNINGS, "eval_text": "reviews"}),
+        _step("merge", "merge", {"adapter": "@sft", "prompts": BEGINNINGS, "eval_text": "reviews"}, merge),
         _step("reward", "reward", {"data": "reviews-labelled", **SHORT, "eval_share": 0.5, "r": 8}, reward),
-        _step(
-            "rlhf",
-            "rlhf",
-            rewarded,
-            SHORT,
-            {"prompt_words": 4, "max_prompt_length": 32, "num_generations": 4},
-            ASKED,
-            rlhf,
-        ),
-        _compared("auto", BUILTIN_NAME, "reviews", **compare),
+        _step("rlhf", "rlhf", rewarded, SHORT, {"prompt_words": 4, "num_generations": 4}, ASKED, rlhf),
+        _compared("auto", BUILTIN_NAME, "reviews", compare),
     )
 
 
@@ -78,49 +75,30 @@ DEMO = _preset(
     "Positive reviews",
     "The whole recipe on the built-in model and reviews: it learns to write reviews, and then to praise.",
     *_builtin(
-        {"max_steps": 60, "per_device_train_batch_size": 8, "learning_rate": 4e-4},
-        {"max_steps": 90, "per_device_train_batch_size": 16, "learning_rate": 5e-4, "max_length": 64},
-        {
+        sft={"max_steps": 60, "per_device_train_batch_size": 8, "learning_rate": 4e-4},
+        reward={"max_steps": 90, "per_device_train_batch_size": 16, "learning_rate": 5e-4, "max_length": 64},
+        rlhf={
             "max_steps": 40,
             "per_device_train_batch_size": 32,
             "max_completion_length": 20,
             "learning_rate": 5e-4,
             "beta": 0.03,
-            "eval_prompts": 160,
         },
-        **QUICK,
-        eval_tokens=2048,
-        window=128,
+        compare={**QUICK, "eval_tokens": 2048, "window": 128},
     ),
 )
+BRIEF = {"prompts": BEGINNINGS[:1], "max_new_tokens": 8}
+FEW = {"max_rows": 200, "max_steps": 2, "per_device_train_batch_size": 4, "learning_rate": 5e-4, "eval_steps": 1000}
 SMOKE = _preset(
     "smoke",
     "Every stage in a few steps",
     "The same pipeline, far too short to learn much: it shows within two minutes that every stage works.",
     *_builtin(
-        {"max_steps": 4, "per_device_train_batch_size": 4, "learning_rate": 4e-4, "max_rows": 400, "max_eval_rows": 8},
-        {
-            "max_steps": 4,
-            "per_device_train_batch_size": 4,
-            "learning_rate": 5e-4,
-            "max_length": 48,
-            "max_rows": 400,
-            "max_eval_rows": 16,
-        },
-        {
-            "max_steps": 2,
-            "per_device_train_batch_size": 8,
-            "max_completion_length": 8,
-            "learning_rate": 5e-4,
-            "max_rows": 400,
-            "eval_prompts": 8,
-        },
-        max_new_tokens=8,
-        context_lengths=[64],
-        batch_sizes=[1],
-        repeats=1,
-        eval_tokens=128,
-        window=64,
+        sft={**FEW, **BRIEF, "max_eval_rows": 4},
+        merge={**BRIEF, "eval_tokens": 64, "window": 64},
+        reward={**FEW, "max_length": 48, "max_eval_rows": 8},
+        rlhf={**FEW, **BRIEF, "per_device_train_batch_size": 8, "max_completion_length": 8, "eval_prompts": 4},
+        compare={**BRIEF, "context_lengths": [64], "batch_sizes": [1], "repeats": 1, "eval_tokens": 64, "window": 64},
     ),
 )
 PUBLISHED_IMDB = _preset(
@@ -152,7 +130,7 @@ PUBLISHED_IMDB = _preset(
         },
         ASKED,
     ),
-    _compared("int8", NEOX["model"], "reviews", **QUICK),
+    _compared("int8", NEOX["model"], "reviews", QUICK),
 )
 QLORA = _preset(
     "qlora",

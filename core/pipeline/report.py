@@ -30,7 +30,7 @@ def report(steps: Sequence[Step], before: PipelineReport, jobs: Mapping[str, Job
     found = tuple(_step(step, before.step(step.name), jobs.get(step.name)) for step in steps)
     reports = tuple(one if one.name in jobs else _without_job(one, found) for one in found)
     return PipelineReport(
-        text=_headline(reports), steps=reports, answers=answers(steps, jobs), next=tuple(_offers(reports))
+        text=_headline(reports), steps=reports, answers=answers(steps, jobs), next=tuple(_offers(reports, jobs))
     )
 
 
@@ -115,12 +115,14 @@ def _headline(steps: Sequence[StepReport]) -> str:
     return ranked[0] if ranked else done[-1].headline or f"All {len(done)} steps are done."
 
 
-def _offers(steps: Sequence[StepReport]) -> Iterator[Offer]:
+def _offers(steps: Sequence[StepReport], jobs: Mapping[str, Job]) -> Iterator[Offer]:
     done = [step for step in steps if step.state is StepState.SUCCEEDED]
     made = [(step, one) for step in done if (one := handed_on(step.artifacts)) and one.kind in _MODELS]
     if made:
         step, last = made[-1]
-        yield Offer(way="playground", text=f"Try what {step.name} made in the Playground", target=last.id)
+        base = jobs[step.name].model if step.name in jobs else ""
+        asked = {"model": last.id} if last.kind is ArtifactKind.MODEL else {"model": base, "adapter": last.id}
+        yield Offer(way="playground", text=f"Try what {step.name} made in the Playground", target=last.id, asked=asked)
         yield Offer(way="export", text=f"Take the {last.kind.value} that {step.name} made along", target=last.id)
     for step in done:
         if step.kind == "compare":

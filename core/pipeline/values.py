@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from core.states import State
 from core.values import ArtifactRef, Trouble, Value
 
@@ -69,6 +71,8 @@ class Offer(Value):
     text: str
     target: str
     """The id of an artifact, or of a job."""
+    asked: dict[str, str] = Field(default_factory=dict)
+    """The model, and the adapter on it, that the Playground is to open with."""
 
 
 class PipelineReport(Value):
