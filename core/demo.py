@@ -127,6 +127,16 @@ def compare(stage: Stage) -> None:
     stage.workbench(*words, *quick, "--eval-own", TEXT, "--wait")
 
 
+def pipeline(stage: Stage) -> None:
+    """Teach it in a pipeline: sft, merge, reward, rlhf and compare, each in a few steps."""
+    words = ("submit", "pipeline", "--preset", "smoke", "--wait", "--json")
+    job = json.loads(stage.workbench(*words, capture_output=True).stdout)
+    steps = {step["name"]: step["seconds"] for step in job["result"]["steps"]}
+    require(job["state"] == "succeeded", f"The pipeline is {job['state']}: {job['error']}")
+    require(len(job["result"]["answers"]["stages"]) == len(steps) - 1, "A stage has answered nothing.")
+    print(", ".join(f"{name} {seconds:.0f} s" for name, seconds in steps.items()), flush=True)
+
+
 def look_at_the_page(stage: Stage) -> None:
     """Fetch the page once."""
     up = running_up(stage.home / "run")
@@ -155,6 +165,7 @@ STEPS: tuple[Callable[[Stage], None], ...] = (
     generate,
     generate_for_a_program,
     compare,
+    pipeline,
     look_at_the_page,
     stop,
 )
