@@ -96,7 +96,7 @@ def _submit(
     priority: int,
     wait: bool,
     as_json: bool,
-    preset: str = "",
+    preset: str | None = None,
     changes: tuple[str, ...] = (),
     **flags: Any,
 ) -> int:
@@ -122,7 +122,7 @@ def _filled_in(kind: AnyKind) -> Iterator[Callable[[Any], Any]]:
     if kind.presets:
         offered = "; ".join(f"{one.name}: {one.help.rstrip('.')}" for one in kind.presets)
         names = click.Choice([one.name for one in kind.presets])
-        yield click.option("--preset", default="", type=names, help=f"Begin with these fields. {offered}")
+        yield click.option("--preset", type=names, help=f"Begin with these fields. {offered}")
     if "steps" in kind.spec.model_fields:
         yield set_flag
 
