@@ -34,6 +34,10 @@ def printer_of(kind: str) -> Printer | None:
             from core.cli_train import TRAINING
 
             return TRAINING
+        case "reward":
+            from core.cli_reward import REWARD
+
+            return REWARD
         case "rlhf":
             from core.cli_rlhf import RLHF
 

@@ -28,7 +28,7 @@ FLOORS: dict[int, str] = {
     5: "client cleaning watch diff submitting pipelining",
     6: "supervisor house doctor prove demo "
     "cli cli_common cli_compare cli_curves cli_data cli_diff cli_estimate cli_format cli_jobs cli_models cli_pipeline "
-    "cli_printers cli_rlhf cli_run cli_save cli_submit cli_train cli_wait",
+    "cli_printers cli_reward cli_rlhf cli_run cli_save cli_submit cli_train cli_wait",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 JOBS_REACH = 2  # a job module imports core.llm inside `run` alone, so that the page can read its Spec without torch

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from core.jobs.kind import Context
     from core.jobs.reward import RewardResult, RewardSpec
 
-MOST_PROVEN = 400  # rows that are scored once more from the files
+MOST_PROVEN = 100  # rows that are scored once more from the files
 
 
 class Rewarding(Course[RewardGround, Scored, "RewardResult"]):

@@ -33,7 +33,7 @@ from core.data.spec import DataFields
 from core.errors import BadInput, NotAClassifier, NotANumber
 from core.jobs.reward import RewardSpec
 from core.llm.classifier import load_classifier, prove_classifier
-from core.llm.training import rewarding
+from core.llm.training.reward_setup import merged
 from core.llm.training.reward_trainers import Labeller, Preferrer
 from core.training.checkpoints import checkpoints_of, newest_checkpoint
 from core.training.lineage import read_lineage, write_lineage
@@ -213,14 +213,13 @@ def test_the_reward_is_a_whole_model_that_is_found_and_scores_as_it_was_trained(
 def test_one_that_gives_other_scores_from_its_files_is_kept_but_not_proven(
     model: str, labelled: str, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = rewarding.merged
 
     def damaged(model: Any, dtype: torch.dtype) -> Any:
-        made = real(model, dtype)
+        made = merged(model, dtype)
         made.score.weight.data *= 2.0
         return made
 
-    monkeypatch.setattr(rewarding, "merged", damaged)
+    monkeypatch.setattr("core.llm.training.rewarding.merged", damaged)
     found = rewarded(door, model, labelled)
     assert not found.is_proven
     assert found.proof is not None
@@ -254,13 +253,13 @@ def test_only_adapter_and_head_move(
 
 @pytest.mark.parametrize("family", ["gpt_neox", "gpt2", "bert", "roberta", "distilbert classifier"])
 def test_any_base_that_gets_a_head(family: str, labelled: str, door: Door, tmp_path: Path) -> None:
-    folder = tmp_path / "base"
+    folder, encoder = tmp_path / "base", dict[str, Any](ENCODER)
     if family.endswith("classifier"):
         keep_classifier(folder, "distilbert")
     elif family == "bert":
-        BertForMaskedLM(BertConfig(**ENCODER)).save_pretrained(folder)
+        BertForMaskedLM(BertConfig(**encoder)).save_pretrained(folder)
     elif family == "roberta":
-        RobertaForMaskedLM(RobertaConfig(**ENCODER | {"pad_token_id": 1})).save_pretrained(folder)
+        RobertaForMaskedLM(RobertaConfig(**encoder | {"pad_token_id": 1})).save_pretrained(folder)
     else:
         tiny_model(family).save_pretrained(folder)
     if not family.endswith("classifier"):
