@@ -15,13 +15,18 @@ from core.client import Workbench
 from core.errors import NotFound
 from core.ids import is_id
 from core.spec import Spec, parse_spec
+from core.training.reward_values import RewardReport
+from core.training.rewards import Sort
 from core.values import ArtifactKind, ArtifactRef, Job
+from web import reward_view
 from web.form_titles import TITLES
 from web.format import written
 from web.job_view import as_json, command_of, made_by
 from web.side_view import shown_value
 from web.templates import fragment
-from web.train_view import Step, next_steps, result_of
+from web.train_results import result_of
+from web.train_rewards import rows_of
+from web.train_view import Step, form_of, next_steps
 
 MOST_FILES = 200
 MOST_LINKS = 8
@@ -29,6 +34,7 @@ TITLES_OF = {
     ArtifactKind.ADAPTER: "An adapter: small weights that lie beside those of its base.",
     ArtifactKind.MODEL: "A model: all weights, loadable here and in transformers.",
     ArtifactKind.REWARD: "A reward: a model that scores whole texts, loadable here and in transformers.",
+    ArtifactKind.REWARD: "A reward: a model that scores answers, to learn from.",
     ArtifactKind.CHECKPOINT: "A checkpoint: all that a training needs to go on where it stood.",
     ArtifactKind.DATASET: "A data set: rows that a job made.",
     ArtifactKind.REPORT: "A report: what a job found, to read and to keep.",
@@ -85,6 +91,7 @@ def _facts(client: Workbench, job: Job) -> Iterator[tuple[str, str]]:
     made = made_by(job)
     versions = body.get("versions") or (made.versions if made else {})
     told = (
+        *(reward_view.told(found) if isinstance(found, RewardReport) else ()),
         ("Verdict", f"{body.get('verdict')}: {body.get('text', '')}" if merged and body.get("verdict") else ""),
         ("Kept in", body.get("dtype") if merged else found.trained_dtype if found else ""),
         ("Base kept in", found.base_dtype if found else ""),
@@ -116,13 +123,22 @@ def _lineage(client: Workbench, job: Job) -> Iterator[Link]:
         before, now = now, None
         if data := before.spec.get("data"):
             yield Link("from", _data_name(client, str(data)), f"/data?{urlencode({'name': data})}")
-        for field, what in (("adapter", "adapter"), ("resume_from", "going on from"), ("model", "base")):
-            name = str(before.spec.get(field) or "")
-            if not name:
-                continue
+        for what, name in _used(before):
             maker = _maker(client, name)
             yield Link(what, maker[1].name if maker else name, f"/artifacts?id={name}" if maker else "")
             now = now or (maker[0] if maker else None)
+
+
+def _used(job: Job) -> Iterator[tuple[str, str]]:
+    """What it is called, and the name of each model or part of one that a job began with, the nearest first."""
+    for field, what in (("adapter", "adapter"), ("resume_from", "going on from"), ("model", "base")):
+        if name := str(job.spec.get(field) or ""):
+            yield what, name
+    held_out = str(job.spec.get("held_out_reward") or "")
+    for what, texts in (("rewarded by", job.spec.get("rewards") or ()), ("watched by", [held_out] if held_out else ())):
+        for row in rows_of(texts):
+            if row["sort"] == Sort.MODEL:
+                yield what, row["argument"]
 
 
 def _data_name(client: Workbench, data: str) -> str:
@@ -156,9 +172,10 @@ def _steps(job: Job, artifact: ArtifactRef) -> list[Step]:
     if artifact.kind is ArtifactKind.MODEL and job.kind == "merge":
         only = only.model_copy(update={"model": _base(job)})
     if artifact.kind is ArtifactKind.CHECKPOINT:
-        asked = {"like": job.id, "resume": artifact.id}
-        return [Step("Go on from it", f"/train?{urlencode(asked)}", is_main=True)]
-    return [step for step in next_steps(only) if job.kind != "merge" or "like=" not in step.link]
+        return [Step("Go on from it", form_of(job, resume=artifact.id), is_main=True)]
+    here = f"/artifacts?{urlencode({'id': artifact.id})}"
+    steps = [step for step in next_steps(only) if step.link != here]
+    return [step for step in steps if job.kind != "merge" or "like=" not in step.link]
 
 
 def _size(path: Path) -> str:

@@ -13,7 +13,7 @@ from web import words
 from web.format import written
 from web.job_view import made_by, tokens_of
 from web.templates import fragment
-from web.train_view import result_of
+from web.train_results import result_of
 
 
 def render_row(job: Job) -> str:

@@ -15,6 +15,7 @@ from core.data.builtin import BUILTIN_DATA
 from web import forms, offers, train_rewards
 from web.forms import Control
 from web.offers import Offer
+from web.rewards_here import reward_offers
 from web.train_kinds import TrainKind
 
 REWARDS = {"rewards": train_rewards.MOST_REWARDS, "held_out_reward": 1}  # with how many rows at most
@@ -57,7 +58,7 @@ def filled(
     found = forms.offered(form, known, why, spec)
     if not any(control.name in REWARDS for control in form):
         return found
-    models = train_rewards.reward_offers(client)
+    models = reward_offers(client)
     return [
         train_rewards.with_offers(shown, models) if control.name in REWARDS else shown
         for control, shown in zip(form, found, strict=True)

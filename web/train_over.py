@@ -14,7 +14,7 @@ from web.format import significant, written
 from web.side_view import shown_value
 from web.templates import fragment
 from web.train_curves import laid_over
-from web.train_view import TRAINING, result_of
+from web.train_results import RESULTS, result_of
 
 NONE = "\u2013"
 
@@ -27,8 +27,10 @@ def render_over(client: Workbench, jobs: Sequence[str]) -> dict[str, Any]:
         BadInput: they are too few or too many, or one of them is no training.
     """
     found = side_by_side(client, jobs)
-    if others := [side.job for side in found.sides if side.job.kind not in TRAINING]:
+    if others := [side.job for side in found.sides if side.job.kind not in RESULTS]:
         raise BadInput(f"Job {others[0].id} is a {others[0].kind}: only trainings have curves.")
+    if len(kinds := {side.job.kind for side in found.sides}) > 1:
+        raise BadInput(f"These are runs of {' and '.join(sorted(kinds))}: only those of one kind can be compared.")
     runs = [(LETTERS[n], side.job, client.metrics(side.job.id)) for n, side in enumerate(found.sides)]
     html = fragment(
         "train_over",

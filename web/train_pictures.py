@@ -58,13 +58,10 @@ OF_SFT = (
 )
 OF_REWARD = (
     Picture("loss", "Loss", (("train", "loss", "training"), ("eval", "eval_loss", "held out"))),
-    Picture(
-        "accuracy", "Told right", (("train", "accuracy", "training"), ("eval", "eval_accuracy", "held out")), "%", 100
-    ),
-    Picture("auc", "AUC", (("eval", "eval_auc", "held out"),)),
-    Picture(
-        "margin", "Margin of the chosen answer", (("train", "margin", "training"), ("eval", "eval_margin", "held out"))
-    ),
+    Picture("accuracy", "Told right", (("train", "accuracy", "training"), ("eval", "accuracy", "held out")), "%", 100),
+    Picture("mean_reward", "Mean reward", (("train", "mean_reward", "training"),)),
+    Picture("auc", "AUC", (("eval", "auc", "held out"),)),
+    Picture("margin", "Margin of the chosen answer", (("train", "margin", "training"), ("eval", "margin", "held out"))),
 )
 OF_RLHF = (
     Picture(
@@ -121,7 +118,7 @@ OVER = {
     "sft": (*LOSSES, SPEED),
     "reward": (
         *LOSSES,
-        Picture("eval_accuracy", "Held-out rows told right", (("eval", "eval_accuracy", ""),), "%", 100),
+        Picture("accuracy", "Held-out rows told right", (("eval", "accuracy", ""),), "%", 100),
         SPEED,
     ),
     "rlhf": (

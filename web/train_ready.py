@@ -15,6 +15,7 @@ from core.data.builtin import BUILTIN_DATA
 from core.data.values import Format
 from core.errors import WorkbenchError
 from core.ids import is_id
+from core.jobs.reward import RewardSpec
 from core.jobs.rlhf import RlhfSpec
 from core.memory import Model
 from core.memory.fit import Verdict, judge
@@ -146,7 +147,8 @@ def _plan(client: Workbench, spec: Trained, model: Model, on: On) -> Plan:
     }
     if isinstance(spec, RlhfSpec):
         return rlhf_plan(spec, on.precision, model, _longest(spec), client.settings.home, **machine)
-    return plan_for(spec, on.precision, spec.max_length, model, **machine)
+    is_words = not isinstance(spec, RewardSpec)  # a reward has no logits of words to compute in tiles
+    return plan_for(spec, on.precision, spec.max_length, model, can_be_fused=is_words, **machine)
 
 
 def _instead(client: Workbench, spec: Trained, model: Model, on: On) -> str:
@@ -181,13 +183,16 @@ def _to_fetch(client: Workbench, spec: Trained) -> list[str]:
 
 def _blocks(client: Workbench) -> str:
     """What runs and waits where it would go: one training at a time has a card."""
+    minutes, gives_way = client.settings.yield_after_min, ""
+    if minutes:
+        gives_way = f" After {minutes:g} minutes it makes room for interactive jobs that wait for its memory."
     running = [job for job in client.list(JobFilter(state=State.RUNNING), limit=50) if job.queue == QUEUE]
     n_waiting = sum(job.queue == QUEUE for job in client.list(JobFilter(state=State.QUEUED), limit=50))
     if not running and not n_waiting:
-        return "It starts at once; comparisons, merges and other trainings wait until it ends or is paused."
+        return "It starts at once; comparisons, merges and other trainings wait until it ends or is paused." + gives_way
     runs = f"“{running[0].name}” runs" if running else "nothing runs"
     waits = f", {n_waiting} wait{'s' if n_waiting == 1 else ''}" if n_waiting else ""
-    return f"It waits in the queue: {runs}{waits} before it."
+    return f"It waits in the queue: {runs}{waits} before it." + gives_way
 
 
 def _why_not(

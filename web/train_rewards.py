@@ -5,26 +5,21 @@ What comes from a browser is put together as it stands: the Spec says what is wr
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
 from pydantic.fields import FieldInfo
 
-from core.catalog import resolve
-from core.client import Workbench
 from core.errors import WorkbenchError
 from core.training.rewards import Reward, Scale, Sort, parse_reward
-from core.values import Role
 from web.form_titles import TITLES
 from web.forms import Control
-from web.headlines import short
+from web.rewards_here import RewardOffer
 from web.templates import fragment
 
 MOST_REWARDS = 8
-MOST_LABELS = 50
 SORTS = {
     Sort.MODEL: "a model",
     Sort.LENGTH: "length",
@@ -33,15 +28,6 @@ SORTS = {
 }
 SCALES = {Scale.LOG_ODDS: "log-odds", Scale.LOGIT: "raw logit", Scale.PROBABILITY: "probability"}
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class RewardOffer:
-    """A model that can be a reward: its name, what it is called, and the labels that it knows."""
-
-    value: str
-    title: str
-    labels: tuple[str, ...] = ()
 
 
 def control(name: str, field: FieldInfo, *, most: int) -> Control:
@@ -95,27 +81,6 @@ def written(row: Mapping[str, Any]) -> str:
 
 
 NAMES = ("sort", "argument", "label", "scale", "weight")
-
-
-def reward_offers(client: Workbench) -> list[RewardOffer]:
-    """The models that can score: rewards that were made here, and classifiers that workers have."""
-    found = {one.value: one for one in _classifiers(client)}
-    return list(found.values())
-
-
-def _classifiers(client: Workbench) -> Iterator[RewardOffer]:
-    for one in client.models():
-        if one.info.role is Role.CLASSIFIER and not one.info.problem:
-            yield RewardOffer(one.info.name, short(one.info.name), labels_here(client, one.info.name))
-
-
-def labels_here(client: Workbench, name: str) -> tuple[str, ...]:
-    """The labels that a classifier's own config names; none where its files are not on this machine."""
-    try:
-        told = json.loads((resolve(name, client.settings.home).path / "config.json").read_text()).get("id2label") or {}
-    except (WorkbenchError, OSError, ValueError, AttributeError):
-        return ()
-    return tuple(str(label) for label in told.values())[:MOST_LABELS] if isinstance(told, dict) else ()
 
 
 def _show(texts: Any) -> dict[str, Any]:

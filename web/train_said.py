@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import ceil
 
 from core.client import Workbench
+from core.jobs.reward import RewardSpec
 from core.jobs.rlhf import RlhfSpec
 from core.precision import Precision
 from core.training.fields import TrainFields
@@ -23,12 +24,17 @@ HOW = {
     "dpo": "DPO: no answers are made. Of each pair the chosen answer becomes likelier than the rejected one, measured "
     "against the model as it was.",
 }
+TASKS = {
+    "auto": "labels or preferences, whichever the rows are",
+    "labels": "to tell labels: a classifier",
+    "preferences": "to score answers so that the preferred one of a pair gets more: a reward model",
+}
 SCALES = {Scale.LOG_ODDS: "log-odds", Scale.LOGIT: "raw logit", Scale.PROBABILITY: "probability"}
 
 
 def rows_of(client: Workbench, spec: Trained, precision: Precision | None) -> list[tuple[str, str]]:
     """The rows of the card."""
-    special = _of_rlhf(client, spec) if isinstance(spec, RlhfSpec) else iter(())
+    special = _of_rlhf(client, spec) if isinstance(spec, RlhfSpec) else _of_reward(spec)
     usual = [
         ("Method", _method(spec, precision)),
         ("Length", _length(client, spec)),
@@ -51,6 +57,12 @@ def _of_rlhf(client: Workbench, spec: RlhfSpec) -> Iterator[tuple[str, str]]:
     if spec.eval_prompts:
         judge = f", judged by what {title_of_data(client, spec.judge_data)} teaches" if spec.judge_data else ""
         yield "Before and after", f"{spec.eval_prompts:,} held-out prompts{judge}"
+
+
+def _of_reward(spec: Trained) -> Iterator[tuple[str, str]]:
+    if isinstance(spec, RewardSpec):
+        yield "Learns", TASKS[spec.task]
+        yield "Proven by", "loading it again from its files: only with the same scores can it be used as a reward"
 
 
 def reward_said(one: Reward) -> str:

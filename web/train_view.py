@@ -10,19 +10,22 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic import ValidationError
-
 from core.comparison.variants import BEFORE_AFTER
 from core.format import percent
 from core.states import State
-from core.training.headline import headline as learned
+from core.training.reward_values import RewardReport
+from core.training.rlhf_values import RlhfResult
 from core.training.values import TrainResult, Try
 from core.values import ArtifactKind, ArtifactRef, Job
+from web import reward_view, rlhf_view
 from web.format import quantity, significant, written
 from web.templates import fragment
+from web.train_results import RESULTS, learned, result_of
 
-TRAINING = ("sft", "reward", "rlhf")
-PARTS = ("train_tries", "train_judged", "train_row", "train_facts")
+TRAINING = tuple(RESULTS)
+PARTS = (
+    "train_alarms", "train_standing", "train_told", "train_tries", "train_judged", "train_row", "train_facts",
+)  # fmt: skip
 WHICH = {"best": "Best", "worst": "Worst", "random": "At random"}
 
 
@@ -36,17 +39,6 @@ class Step:
     is_main: bool = False
 
 
-def result_of(job: Job) -> TrainResult | None:
-    """What a training says of itself by now; None where it says nothing that this version reads."""
-    if job.kind not in TRAINING or not job.result:
-        return None
-    known = {name: value for name, value in job.result.items() if name in TrainResult.model_fields}
-    try:
-        return TrainResult.model_validate(known)
-    except ValidationError:
-        return None
-
-
 def render_parts(job: Job, deletable_bytes: int = 0) -> dict[str, str]:
     """The fragments beside the headline; empty strings for what there is nothing for.
 
@@ -56,17 +48,34 @@ def render_parts(job: Job, deletable_bytes: int = 0) -> dict[str, str]:
     found = result_of(job)
     if found is None:
         return dict.fromkeys(PARTS, "")
-    return _rendered(found.model_dump_json()) | {"train_facts": _facts(job, found, deletable_bytes)}
+    parts = dict.fromkeys(PARTS, "") | _rendered(job.kind, found.model_dump_json())
+    return parts | {"train_facts": _facts(job, found, deletable_bytes)}
 
 
 @lru_cache(maxsize=32)  # a live view is read each second, and most of the time none of these has changed
-def _rendered(text: str) -> dict[str, str]:
-    found = TrainResult.model_validate_json(text)
-    return {
-        "train_tries": fragment("train_tries", steps=tries_by_step(found)) if found.tries else "",
+def _rendered(kind: str, text: str) -> dict[str, str]:
+    found = RESULTS[kind].model_validate_json(text)
+    return _of_kind(found) | {
+        "train_tries": _tries(found) if found.tries else "",
         "train_judged": fragment("train_judged", judged=found.judged, which=WHICH, number=significant),
         "train_row": fragment("train_row", pieces=found.first_row),
     }
+
+
+def _of_kind(found: TrainResult) -> dict[str, str]:
+    match found:
+        case RlhfResult():
+            return rlhf_view.render_parts(found)
+        case RewardReport():
+            return reward_view.render_parts(found)
+    return {}
+
+
+def _tries(found: TrainResult) -> str:
+    """The answers, each beside the one of the reference where there is a reference."""
+    steps = tries_by_step(found)
+    reference = {one.prompt: one.completion for one in steps.get(0, ())} if isinstance(found, RlhfResult) else {}
+    return fragment("train_tries", steps=steps, reference=reference)
 
 
 def tries_by_step(found: TrainResult) -> dict[int, list[Try]]:
@@ -113,12 +122,28 @@ def next_steps(job: Job) -> list[Step]:
     if not job.state.is_finished:
         return []
     made = {one.kind: one for one in job.artifacts}
-    steps = [*_with_adapter(job, made), *_with_model(job, made)]
-    steps.append(Step("Clone with changes", f"/train?{urlencode({'like': job.id})}"))
+    steps = [*_with_adapter(job, made), *_with_model(job, made), *_with_reward(job, made)]
+    steps.append(Step("Clone with changes", form_of(job)))
     if checkpoint := made.get(ArtifactKind.CHECKPOINT):
-        asked = {"like": job.id, "resume": checkpoint.id}
-        steps.append(Step("Go on from its checkpoint", f"/train?{urlencode(asked)}", is_main=not steps[:-1]))
+        steps.append(Step("Go on from its checkpoint", form_of(job, resume=checkpoint.id), is_main=not steps[:-1]))
     return steps
+
+
+def form_of(job: Job, **further: str) -> str:
+    """The form as a training had it."""
+    kind = {"kind": job.kind} if job.kind != "sft" else {}
+    return f"/train?{urlencode({**kind, 'like': job.id, **further})}"
+
+
+def _with_reward(job: Job, made: dict[ArtifactKind, ArtifactRef]) -> list[Step]:
+    """Nothing where it was not proven."""
+    reward, found = made.get(ArtifactKind.REWARD), result_of(job)
+    if reward is None or not isinstance(found, RewardReport) or not found.is_proven:
+        return []
+    return [
+        Step("Use as reward", reward_view.link_of(job, found, reward), is_main=True),
+        Step("See the reward", f"/artifacts?{urlencode({'id': reward.id})}"),
+    ]
 
 
 def _with_adapter(job: Job, made: dict[ArtifactKind, ArtifactRef]) -> list[Step]:

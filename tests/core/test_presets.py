@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import pytest
 
+from core.jobs.reward import RewardSpec
 from core.jobs.rlhf import RlhfSpec
 from core.jobs.sft import SftSpec
 from core.precision import Precision
 from core.preset import Preset
 from core.spec import Spec, parse_spec
 from core.training.presets import BY_NAME, PRESETS
+from core.training.reward_presets import REWARD_PRESETS
 from core.training.rlhf_presets import RLHF_PRESETS
 
-EACH = [(SftSpec, one) for one in PRESETS] + [(RlhfSpec, one) for one in RLHF_PRESETS]
+EACH = [
+    *((SftSpec, one) for one in PRESETS),
+    *((RewardSpec, one) for one in REWARD_PRESETS),
+    *((RlhfSpec, one) for one in RLHF_PRESETS),
+]
 
 
 @pytest.mark.parametrize(("kind", "preset"), EACH, ids=lambda one: getattr(one, "name", one))

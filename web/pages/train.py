@@ -38,7 +38,10 @@ SEND = "wb.trainSender(element, trigger, 'send')"
 COMMAND = "wb.command(trigger, 'follow')"
 OVER = "wb.over(element, props, watch, trigger, 'opened')"
 RUNS = "wb.trainRuns(element)"
-PREFILLED = ("model", "data", "adapter", "dtype", "resume_from", "judge_data", "judge_share", "judge_label")
+PREFILLED = (
+    "model", "data", "adapter", "dtype", "resume_from", "judge_data", "judge_share", "judge_label", "min_chars",
+    "max_chars",
+)  # fmt: skip
 Values = dict[Any, Any]
 
 
@@ -83,8 +86,9 @@ class Train(ActsOnJobs):
             listen(self.peeked, event, getattr(self, event), None, [self.peeked, self.trouble])
         for event in EVENTS:
             listen(self.view, event, getattr(self, event), None, [self.view, self.trouble])
-        model, adapter = self._component("model"), self._component("adapter")
-        model.change(self.offer_adapters, [model, adapter], adapter, **SILENT)
+        if "adapter" not in self._trained.left_out:
+            model, adapter = self._component("model"), self._component("adapter")
+            model.change(self.offer_adapters, [model, adapter], adapter, **SILENT)
 
     def open(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """The form as the job of the address had it, or as the address itself asks."""

@@ -50,6 +50,17 @@
     box.querySelector("output").textContent = steps[slide.value].dataset.at;
   });
 
+  // From an alarm to what was answered then.
+  document.addEventListener("click", event => {
+    const button = event.target.closest("[data-see]");
+    if (!button) return;
+    const box = button.closest("[data-whole]").querySelector("[data-tries]"), slide = box?.querySelector("[data-slide]");
+    const at = box ? [...box.querySelectorAll("[data-at]")].findIndex(each => each.dataset.at === button.dataset.see) : -1;
+    if (slide && at >= 0) { slide.value = at; slide.dispatchEvent(new Event("input", {bubbles: true})); }
+    box?.scrollIntoView({block: "start"});
+    slide?.focus({preventScroll: true});
+  });
+
   const place = title => {
     const box = document.createElement("section");
     box.innerHTML = `<div class="wb" data-chart hidden><h2></h2><div class="chart" style="height:${HEIGHT}px" role="img"></div>

@@ -30,7 +30,7 @@
     });
     wb.actions(root, () => view, trigger);
     shows();
-    const asked = ["like", "model", "data", "adapter", "dtype", "reward", "judge_data", "judge_share", "judge_label"].map(name => [name, query(name)]);
+    const asked = ["like", "model", "data", "adapter", "dtype", "reward", "judge_data", "judge_share", "judge_label", "min_chars", "max_chars"].map(name => [name, query(name)]);
     if (document.body.dataset.train === "form") trigger("opened", {...Object.fromEntries(asked), resume_from: query("resume")});
     if (document.body.dataset.train === "job") follow(wb.address());
   };
