@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from core.cli_format import clean, table
 from core.comparison.merged import Distance, MergeReport
-from core.data.preview import Previewed
+from core.data.preview import Piece, Previewed
 from core.format import percent, significant, small, written
 from core.training.headline import headline
 from core.training.values import TrainResult, Try
@@ -107,9 +107,16 @@ def _preview(found: Previewed, _indent: int) -> Iterator[str]:
     for bad in found.bad[:MOST_BAD]:
         yield f"{found.counted} {bad.number:,} {bad.reason}"
     for row in found.rows:
-        said = "".join(f"[{piece.text}]" if piece.is_trained else piece.text for piece in row.pieces)
-        yield f"{found.counted} {row.number:,}: {said}"
+        if not row.rejected:
+            yield f"{found.counted} {row.number:,}: {_bracketed(row.pieces)}"
+            continue
+        yield f"{found.counted} {row.number:,}, chosen, {row.n_tokens:,} tokens: {_bracketed(row.pieces)}"
+        yield f"{found.counted} {row.number:,}, rejected, {row.n_rejected_tokens:,} tokens: {_bracketed(row.rejected)}"
     yield "What is learned stands in brackets." if found.rows else ""
+
+
+def _bracketed(pieces: Sequence[Piece]) -> str:
+    return "".join(f"[{piece.text}]" if piece.is_trained else piece.text for piece in pieces)
 
 
 TRAINING = ResultPrinter(TrainResult, _training, _evaluated)

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
-from core.data.preview import Batch, Previewed, ShownRow
+from core.data.preview import Batch, Previewed, ShownRow, learning_notes
+from core.data.values import Format
 from core.format import percent
 from core.values import Job
 from web.charts import Axis, Curve, Line, curves, placed
@@ -58,7 +59,8 @@ def _rendered(text: str, data: str, job_id: str) -> dict[str, str]:
         "preview",
         **asked,
         chart=_lengths(found),
-        lengths=f"Rows by tokens, as {short(found.model)} counts them",
+        lengths=f"{_counted(found)} by tokens, as {short(found.model)} counts them",
+        to_mind=learning_notes(found.n_train, found.n_endless, found.n_left_out),
         fed=list(_fed(found.batch)) if found.batch else [],
         most=MOST_CELLS,
         train=f"/train?{urlencode({'data': data, 'model': found.model})}",
@@ -71,7 +73,7 @@ def _rendered(text: str, data: str, job_id: str) -> dict[str, str]:
 
 
 def _shortened(row: ShownRow) -> ShownRow:
-    return row.model_copy(update={"pieces": row.pieces[:SHORT_PIECES]})
+    return row.model_copy(update={"pieces": row.pieces[:SHORT_PIECES], "rejected": row.rejected[:SHORT_PIECES]})
 
 
 def _lengths(found: Previewed) -> str:
@@ -82,10 +84,16 @@ def _lengths(found: Previewed) -> str:
     points: list[tuple[float, float | None]] = [(one.begin + width / 2, one.n) for one in found.histogram]
     end = max(found.histogram[-1].end, found.max_length if found.max_length <= 2 * found.longest else 0)
     marks = [Line(f"max_length {found.max_length:,}", found.max_length)] if found.max_length <= end else []
-    drawn = Curve("rows", points, 0, is_filled=True, is_stepped=True)
-    title = "Lengths of the rows"
+    drawn = Curve(
+        "answers" if found.format is Format.PREFERENCE else "rows", points, 0, is_filled=True, is_stepped=True
+    )
+    title = "Lengths of both answers" if found.format is Format.PREFERENCE else "Lengths of the rows"
     said = f"{title}: the longest has {found.longest:,} tokens; {percent(found.cut_share)} are cut off."
-    return placed(title, 240, curves([drawn], Axis("Tokens"), Axis("Rows"), said, marks, (0, end)))
+    return placed(title, 240, curves([drawn], Axis("Tokens"), Axis(_counted(found)), said, marks, (0, end)))
+
+
+def _counted(found: Previewed) -> str:
+    return "Answers with their prompts" if found.format is Format.PREFERENCE else "Rows"
 
 
 def _fed(batch: Batch) -> Iterator[tuple[int, list[Cell], int]]:

@@ -59,6 +59,7 @@ TITLES = {
     "judge_share": "Its share",
     "task": "Learn from",
     "center_rewards_coefficient": "Centre rewards",
+    "chat_template": "Chat template",
     "completion_only_loss": "Learn completions alone",
     "assistant_only_loss": "Learn the assistant alone",
 }

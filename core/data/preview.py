@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from core.data.values import Format
+from core.format import percent
 from core.values import Value
 
 
@@ -25,7 +26,10 @@ class Piece(Value):
 
 
 class ShownRow(Value):
-    """A row as the model will see it. `n_tokens` counts all of it, before it is cut; the pieces may end earlier."""
+    """A row as the model will see it. `n_tokens` counts all of it, before it is cut; the pieces may end earlier.
+
+    Of a preference the pieces are the prompt with the chosen answer, and `rejected` the same with the other one.
+    """
 
     number: int
     is_evaluation: bool
@@ -34,10 +38,12 @@ class ShownRow(Value):
     is_cut: bool
     pieces: tuple[Piece, ...]
     warnings: tuple[str, ...]
+    rejected: tuple[Piece, ...] = ()
+    n_rejected_tokens: int = 0
 
 
 class Bin(Value):
-    """How many rows have at least `begin` and fewer than `end` tokens."""
+    """How many rows (of preferences, answers with their prompts) have at least `begin` and fewer than `end` tokens."""
 
     begin: int
     end: int
@@ -68,8 +74,10 @@ class Previewed(BaseModel):
         format: None where it was stopped before the data was here.
         bad: the first rows that cannot be used; `n_bad` counts all.
         n_empty, n_duplicates, n_short, n_long, is_cut: as `core.data.values.Data` has them.
+        chat_template: the built-in one that conversations were written by; "": the model's own.
         n_counted: rows that were made into tokens: all, unless it was stopped.
-        n_tokens: of those rows, before they are cut to `max_length`.
+        n_tokens: of those rows, before they are cut to `max_length`; of a preference both answers with their prompt.
+        n_endless: rows to train on without an end of text among what is trained.
         n_trained_tokens: of the rows to train on, what counts in the loss.
         n_cut, n_lost_tokens: rows that are cut at `max_length`, and the tokens behind it.
         n_left_out: rows to train on that the trainer leaves out, since nothing before `max_length` is trained.
@@ -81,6 +89,7 @@ class Previewed(BaseModel):
     name: str
     model: str
     max_length: int
+    chat_template: str = ""
     text: str = ""
     source: str = ""
     licence: str = ""
@@ -106,6 +115,7 @@ class Previewed(BaseModel):
     n_cut: int = 0
     n_lost_tokens: int = 0
     n_left_out: int = 0
+    n_endless: int = 0
     n_refused: int = 0
     histogram: tuple[Bin, ...] = ()
     warnings: tuple[Noted, ...] = ()
@@ -116,6 +126,24 @@ class Previewed(BaseModel):
     def cut_share(self) -> float:
         """Which share of the rows is cut at `max_length`."""
         return self.n_cut / self.n_counted if self.n_counted else 0.0
+
+
+def learning_notes(n_rows: int, n_endless: int, n_masked: int) -> tuple[str, ...]:
+    """What is to be minded of rows that are trained on: those whose labels end no text, and those without any label.
+
+    Args:
+        n_rows: all that there are to train on, the masked ones with them.
+        n_endless: of those that have labels.
+    """
+    n_learned = n_rows - n_masked
+    found = []
+    if n_endless and n_endless == n_learned:
+        found.append("No label ends a text: the model will not learn to stop.")
+    elif n_endless:
+        found.append(f"In {percent(n_endless / n_learned)} of the rows no label ends a text.")
+    if n_masked:
+        found.append(f"{percent(n_masked / n_rows)} of the rows are left out: all of their labels are masked.")
+    return tuple(found)
 
 
 def bins_of(lengths: list[int], most: int = 20) -> tuple[Bin, ...]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from core.data.chat_templates import ChatTemplate
 from core.data.template import Template
 from core.spec import Spec
 from core.variant import ADVANCED
@@ -72,3 +73,13 @@ class DataFields(Spec):
         if 0 < self.max_chars < self.min_chars:
             raise ValueError(f"max_chars ({self.max_chars}) is below min_chars ({self.min_chars}): no row is both.")
         return self
+
+
+class ChatFields(DataFields):
+    """Of a job that makes conversations into tokens by the model's chat template."""
+
+    chat_template: ChatTemplate = Field(
+        "",
+        description="How a conversation is written for a model without a chat template; empty: by the model's own",
+        json_schema_extra=ADVANCED,
+    )

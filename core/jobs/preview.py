@@ -7,14 +7,14 @@ from pydantic import Field
 from core.catalog import BUILTIN_NAME, ModelSource, resolve
 from core.data.preview import Previewed
 from core.data.read import read_data
-from core.data.spec import DataFields
+from core.data.spec import ChatFields
 from core.data.values import Data
 from core.jobs.kind import Context, Kind, Queue, Result, shorten
 from core.values import Progress
 from core.variant import ADVANCED
 
 
-class PreviewSpec(DataFields):
+class PreviewSpec(ChatFields):
     """Which data, and how a model is to be trained on it."""
 
     model: str = Field(
@@ -73,9 +73,11 @@ def _model_of(spec: PreviewSpec, context: Context) -> ModelSource:
 
 def _looked_at(spec: PreviewSpec, data: Data, source: ModelSource, context: Context) -> Previewed:
     from core.llm.previewing import Question, preview
+    from core.llm.rows import set_chat_template
     from core.llm.tokenizer import end_ids_of, tokenizer_of
 
     tokenizer = tokenizer_of(source)
+    set_chat_template(tokenizer, spec.chat_template)
     question = Question(
         max_length=spec.max_length,
         completion_only_loss=spec.completion_only_loss,
@@ -90,7 +92,7 @@ def _looked_at(spec: PreviewSpec, data: Data, source: ModelSource, context: Cont
 
     made = preview(data, tokenizer, end_ids_of(source, tokenizer), question, source.name, tell, context.should_stop)
     context.token(made.text + "\n")
-    return made
+    return made.model_copy(update={"chat_template": spec.chat_template})
 
 
 KIND = Kind(

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from core.abilities import Choice
-from core.data.spec import DataFields
+from core.data.spec import ChatFields
 from core.jobs.kind import Context, Kind, Machine, Queue, Result, shorten
 from core.memory.model import Model
 from core.training.fields import TrainFields
@@ -17,7 +17,7 @@ from core.training.values import TrainResult
 from core.variant import ADVANCED
 
 
-class SftSpec(TrainFields, DataFields):
+class SftSpec(TrainFields, ChatFields):
     """Which model learns which rows, and how; the words are those of TRL and PEFT."""
 
     max_length: int = Field(512, ge=2, le=1_048_576, description="Tokens of a row; the rest is cut off")

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from core.data.preview import Batch, Listed, Noted, Previewed, ShownRow, bins_of
-from core.data.values import Data, Row
+from core.data.preview import Batch, Listed, Noted, Previewed, ShownRow, bins_of, learning_notes
+from core.data.values import Data, Format, Row
 from core.errors import BadInput
 from core.llm.rows import IGNORED, Encoded, encode_row, warnings_of
 from core.llm.tokenizer import pieces_of
@@ -67,6 +67,7 @@ def preview(
         n_cut=look.n_cut,
         n_lost_tokens=look.n_lost_tokens,
         n_left_out=len(look.left_out),
+        n_endless=look.n_endless,
         n_refused=look.n_refused,
         histogram=bins_of(look.lengths),
         warnings=tuple(look.noted.values()),
@@ -88,16 +89,15 @@ class _Look:
     end_ids: frozenset[int]
     question: Question
     lengths: list[int] = field(default_factory=list)
+    """Tokens of each text: of a preference there are two."""
     noted: dict[str, Noted] = field(default_factory=dict)
     left_out: set[int] = field(default_factory=set)
     held: frozenset[int] = frozenset()
     n_counted: int = 0
     n_refused: int = 0
     n_trained_tokens: int = 0
-
-    @property
-    def n_cut(self) -> int:
-        return sum(length > self.question.max_length for length in self.lengths)
+    n_endless: int = 0
+    n_cut: int = 0
 
     @property
     def n_lost_tokens(self) -> int:
@@ -115,20 +115,36 @@ class _Look:
 
     def _count(self, row: Row, is_held: bool) -> None:
         try:
-            encoded = self._encoded(row)
+            sides = self._sides(row)
         except BadInput as error:
             self.n_refused += 1
             self._note(f"{error.message} {error.hint}".strip(), row)
             return
-        self.lengths.append(len(encoded.input_ids))
-        for warning in warnings_of(encoded, self.end_ids, self.question.max_length):
+        self.lengths += (len(side.input_ids) for side in sides)
+        self.n_cut += any(len(side.input_ids) > self.question.max_length for side in sides)
+        for warning in self._warnings(sides):
             self._note(warning, row)
-        if is_held:
-            return
-        kept = encoded.cut(self.question.max_length)
-        self.n_trained_tokens += sum(kept.trained)
-        if not any(kept.trained):
+        if not is_held:
+            self._count_learned(row, sides)
+
+    def _count_learned(self, row: Row, sides: Sequence[Encoded]) -> None:
+        kept = [side.cut(self.question.max_length) for side in sides]
+        self.n_trained_tokens += sum(sum(side.trained) for side in kept)
+        if not any(kept[0].trained):
             self.left_out.add(row.number)
+        else:
+            self.n_endless += not kept[0].teaches_end(self.end_ids)
+
+    def _warnings(self, sides: Sequence[Encoded]) -> tuple[str, ...]:
+        found = (warnings_of(side, self.end_ids, self.question.max_length) for side in sides)
+        return tuple(dict.fromkeys(warning for each in found for warning in each))
+
+    def _sides(self, row: Row) -> list[Encoded]:
+        """All of a row; of a preference its prompt with the chosen answer and its prompt with the rejected one."""
+        if "rejected" not in row.fields:
+            return [self._encoded(row)]
+        other = Row(row.number, row.fields | {"chosen": row.fields["rejected"]})
+        return [self._encoded(row), self._encoded(other)]
 
     def _encoded(self, row: Row) -> Encoded:
         asked = self.question
@@ -146,18 +162,21 @@ class _Look:
             return
         for row in self.data.rows[: self.question.n_shown]:
             try:
-                encoded = self._encoded(row)
+                sides = self._sides(row)
             except BadInput:
                 continue
-            kept = encoded.cut(self.question.max_length)
+            kept = [side.cut(self.question.max_length) for side in sides]
+            pieces = [pieces_of(side.cut(MOST_PIECES), self.tokenizer) for side in kept]
             yield ShownRow(
                 number=row.number,
                 is_evaluation=row.number in self.held,
-                n_tokens=len(encoded.input_ids),
-                n_trained=sum(kept.trained),
-                is_cut=len(kept.input_ids) < len(encoded.input_ids),
-                pieces=pieces_of(kept.cut(MOST_PIECES), self.tokenizer),
-                warnings=tuple(warnings_of(encoded, self.end_ids, self.question.max_length)),
+                n_tokens=len(sides[0].input_ids),
+                n_trained=sum(kept[0].trained),
+                is_cut=any(len(one.input_ids) < len(side.input_ids) for one, side in zip(kept, sides, strict=True)),
+                pieces=pieces[0],
+                warnings=self._warnings(sides),
+                rejected=pieces[1] if len(sides) > 1 else (),
+                n_rejected_tokens=len(sides[1].input_ids) if len(sides) > 1 else 0,
             )
 
     def batch(self) -> Batch | None:
@@ -207,11 +226,13 @@ def _summary(data: Data, look: _Look) -> str:
         f"{len(data.bad):,} left out.",
         *(f"  {noun} {one.number:,} {one.reason}" for one in data.bad[:5]),
     ]
+    text = "prompt with its answer" if data.format is Format.PREFERENCE else "row"
     if look.lengths:
-        share = look.n_cut / len(look.lengths)
+        share = look.n_cut / max(look.n_counted - look.n_refused, 1)
         said.append(
-            f"{sum(look.lengths):,} tokens, at most {max(look.lengths):,} a row; {share:.1%} of the rows are cut at "
-            f"{look.question.max_length:,} and lose {look.n_lost_tokens:,} tokens."
+            f"{sum(look.lengths):,} tokens, at most {max(look.lengths):,} a {text}; {share:.1%} of the rows are cut "
+            f"at {look.question.max_length:,} and lose {look.n_lost_tokens:,} tokens."
         )
+    said += learning_notes(len(data.train), look.n_endless, len(look.left_out))
     said += [f"{one.what} ({one.n_rows:,} rows, first {noun} {one.first:,})" for one in look.noted.values()]
     return "\n".join(said)

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from core.data.chat_templates import CHAT_TEMPLATES
 from core.data.values import Row
 from core.errors import BadInput
 
 IGNORED = -100
 HINT = "Use prompt and completion (or text) as texts, or a model with a chat template, such as an Instruct one."
+NAME_ONE = f"Name one by chat_template: {', '.join(CHAT_TEMPLATES)}."
+ENDLESS = "The model's tokenizer has no end-of-text token, so nothing could end a text."
 
 
 class RowWarning(StrEnum):
@@ -43,6 +46,10 @@ class Encoded:
         """Its first `max_length` tokens, as TRL keeps them."""
         return Encoded(self.input_ids[:max_length], self.trained[:max_length])
 
+    def teaches_end(self, end_ids: frozenset[int]) -> bool:
+        """Whether a token that ends a text is among those that are trained."""
+        return any(token in end_ids for token in self.labels)
+
 
 def encode_row(row: Row, tokenizer: Any, completion_only: bool | None = None, assistant_only: bool = False) -> Encoded:
     """The tokens of a row of any format: a preference as its prompt with the chosen answer, labelled text as text.
@@ -59,7 +66,7 @@ def encode_row(row: Row, tokenizer: Any, completion_only: bool | None = None, as
         raise BadInput("assistant_only_loss takes conversations, and these rows are texts.", "Set it to false.")
     coder = _Coder(tokenizer, assistant_only)
     if row.is_conversational:
-        coder.check_template()
+        coder.check_template(f"{NAME_ONE} {HINT}")
     fields = row.fields
     if "prompt" in fields:
         completion = fields["completion"] if "completion" in fields else fields["chosen"]
@@ -75,7 +82,7 @@ def encode_answers(row: Row, tokenizer: Any) -> tuple[tuple[int, ...], tuple[int
     """
     coder = _Coder(tokenizer, assistant_only=False)
     if row.is_conversational:
-        coder.check_template()
+        coder.check_template(HINT)
     prompt = row.fields["prompt"]
     chosen, rejected = (
         coder.whole(prompt + (answer if row.is_conversational else coder.ended(answer))).input_ids
@@ -84,20 +91,35 @@ def encode_answers(row: Row, tokenizer: Any) -> tuple[tuple[int, ...], tuple[int
     return chosen, rejected
 
 
+def set_chat_template(tokenizer: Any, name: str) -> None:
+    """Give a tokenizer one of the built-in templates, which it then keeps when it is saved; "": it has its own.
+
+    No token is added: what the template writes is text, ended by the token that the tokenizer has for that.
+
+    Raises:
+        BadInput: the tokenizer has no end-of-text token.
+    """
+    if not name:
+        return
+    if tokenizer.eos_token is None:
+        raise BadInput(ENDLESS)
+    tokenizer.chat_template = CHAT_TEMPLATES[name]
+
+
 @dataclass(frozen=True)
 class _Coder:
     tokenizer: Any
     assistant_only: bool
 
-    def check_template(self) -> None:
+    def check_template(self, hint: str) -> None:
         if not self.tokenizer.chat_template:
-            raise BadInput("The model has no chat template, and these rows are conversations.", HINT)
+            raise BadInput("The model has no chat template, and these rows are conversations.", hint)
 
     def ended(self, text: str) -> str:
         """A text with the end-of-text token behind it."""
         end = self.tokenizer.eos_token
         if end is None:
-            raise BadInput("The model's tokenizer has no end-of-text token, so nothing could end a text.")
+            raise BadInput(ENDLESS)
         return text if text.endswith(end) else text + str(end)
 
     def whole(self, content: Any) -> Encoded:
@@ -175,6 +197,6 @@ def warnings_of(encoded: Encoded, end_ids: frozenset[int], max_length: int | Non
     found = [RowWarning.CUT_OFF] if len(kept.input_ids) < len(encoded.input_ids) else []
     if not any(kept.trained):
         return (*found, RowWarning.ALL_CUT)
-    if not any(token in end_ids for token, is_trained in zip(kept.input_ids, kept.trained, strict=True) if is_trained):
+    if not kept.teaches_end(end_ids):
         found.append(RowWarning.NO_END)
     return tuple(found)

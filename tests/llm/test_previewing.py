@@ -18,7 +18,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from core.catalog import BUILTIN_NAME, resolve
-from core.data.preview import Previewed, bins_of
+from core.data.preview import Previewed, bins_of, learning_notes
 from core.data.values import Data
 from core.errors import ModelBroken
 from core.llm.detokenize import UNFINISHED
@@ -171,3 +171,40 @@ def test_the_models_own_settings_say_what_ends_an_answer(models_home: Path, tmp_
     assert end_ids_of(folder, None) == {5, 6}
     with pytest.raises(ModelBroken):
         tokenizer_of(folder)
+
+
+PREFERRED = [
+    {"prompt": "The sky is", "chosen": f" blue, and this is number {n}.", "rejected": " green."} for n in range(8)
+]
+
+
+def test_both_answers_of_a_preference_are_shown_and_counted(tmp_path: Path, tokenizer: Any) -> None:
+    made = look(read(written(tmp_path / "a.jsonl", *PREFERRED), eval_share=0.0), tokenizer)
+    texts = ["".join(piece.text for piece in side) for side in (made.rows[0].pieces, made.rows[0].rejected)]
+    assert texts == ["The sky is blue, and this is number 0.<|im_end|>", "The sky is green.<|im_end|>"]
+    learned = "".join(piece.text for piece in made.rows[0].rejected if piece.is_trained)
+    assert learned == " green.<|im_end|>"
+    sizes = [len(tokenizer(text)["input_ids"]) for text in texts]
+    assert [made.rows[0].n_tokens, made.rows[0].n_rejected_tokens] == sizes
+    assert made.n_tokens == len(PREFERRED) * sum(sizes)
+    assert sum(one.n for one in made.histogram) == 2 * len(PREFERRED)
+
+
+def test_a_preference_is_cut_where_either_answer_is_too_long(tmp_path: Path, tokenizer: Any) -> None:
+    data = read(written(tmp_path / "a.jsonl", *PREFERRED), eval_share=0.0)
+    made = look(data, tokenizer, replace(ASKED, max_length=8))
+    assert (made.n_cut, made.cut_share) == (len(PREFERRED), 1.0)
+    assert made.rows[0].is_cut
+
+
+def test_it_says_where_no_label_ends_a_text_and_which_share_of_rows_has_none(tmp_path: Path, tokenizer: Any) -> None:
+    data = read(written(tmp_path / "a.jsonl", *PAIRS), eval_share=0.0)
+    whole, cut = look(data, tokenizer), look(data, tokenizer, replace(ASKED, max_length=20))
+    assert (whole.n_endless, cut.n_endless) == (0, cut.n_cut)
+    assert "of the rows no label ends a text." in cut.text
+    assert learning_notes(10, 0, 0) == ()
+    assert learning_notes(10, 8, 2)[0] == "No label ends a text: the model will not learn to stop."
+    assert learning_notes(10, 4, 2) == (
+        "In 50.0 % of the rows no label ends a text.",
+        "20.0 % of the rows are left out: all of their labels are masked.",
+    )

@@ -15,9 +15,10 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from core.catalog import builtin_folder
+from core.data.chat_templates import CHAT_TEMPLATES
 from core.data.values import Row
 from core.errors import BadInput
-from core.llm.rows import Encoded, RowWarning, encode_row, warnings_of
+from core.llm.rows import Encoded, RowWarning, encode_row, set_chat_template, warnings_of
 from tests.data.making import OTHER, TALK
 
 TEXTS = [{"text": "A first text."}, {"text": "Ends by itself.<|im_end|>"}, {"text": " Lines\n\nof ünïcode 🙂\n"}]
@@ -85,7 +86,7 @@ def test_a_conversation_without_a_template_is_refused_with_a_way_out(tokenizer: 
     tokenizer.chat_template = None
     with pytest.raises(BadInput, match="has no chat template") as caught:
         encode_row(Row(1, TALKS[0]), tokenizer)
-    assert "prompt and completion" in caught.value.hint
+    assert "Name one by chat_template: chatml, llama-2, plain. Use prompt and completion" in caught.value.hint
 
 
 def test_a_template_that_refuses_says_so(tokenizer: Any) -> None:
@@ -120,3 +121,68 @@ def test_it_warns_where_a_row_teaches_no_end_or_nothing(tokenizer: Any) -> None:
     assert warnings_of(pair, end, n_prompt) == (RowWarning.CUT_OFF, RowWarning.ALL_CUT)
     assert warnings_of(Encoded(pair.input_ids, (False,) * size), end) == (RowWarning.ALL_MASKED,)
     assert warnings_of(pair, frozenset([0])) == (RowWarning.NO_END,)
+
+
+def bare(tokenizer: Any, *, bos: str | None = None) -> Any:
+    """A tokenizer without a template, and with an end that no template spells out."""
+    tokenizer.chat_template, tokenizer.eos_token, tokenizer.bos_token = None, "<|endoftext|>", bos
+    return tokenizer
+
+
+SAID = {
+    "chatml": "<|im_start|>system\nBe short.<|endoftext|>\n<|im_start|>user\nWhy is the sky blue?<|endoftext|>\n"
+    "<|im_start|>assistant\nIt scatters light.<|endoftext|>\n",
+    "llama-2": "[INST] <<SYS>>\nBe short.\n<</SYS>>\n\nWhy is the sky blue? [/INST] It scatters light. <|endoftext|>",
+    "plain": "System: Be short.\nUser: Why is the sky blue?\nAssistant: It scatters light.<|endoftext|>\n",
+}
+
+
+@pytest.mark.parametrize("name", list(CHAT_TEMPLATES))
+@pytest.mark.parametrize("rows", [SPOKEN, TALKS])
+@pytest.mark.parametrize("assistant_only", [False, True])
+def test_a_named_template_makes_what_trl_makes_of_it(
+    name: str, rows: list[dict[str, Any]], assistant_only: bool, tokenizer: Any
+) -> None:
+    set_chat_template(bare(tokenizer), name)
+    ours = [encode_row(Row(1, fields), tokenizer, None, assistant_only) for fields in rows]
+    assert ours == trls(rows, tokenizer, None, assistant_only)
+
+
+@pytest.mark.parametrize("name", list(CHAT_TEMPLATES))
+def test_a_named_template_adds_no_token_and_ends_answers_with_the_one_that_is_there(name: str, tokenizer: Any) -> None:
+    size = len(bare(tokenizer))
+    set_chat_template(tokenizer, name)
+    row = encode_row(Row(1, {"messages": [SYSTEM, *TALK]}), tokenizer, assistant_only=True)
+    assert tokenizer.decode(row.input_ids) == SAID[name]
+    learned = tokenizer.decode([token for token in row.labels if token != -100])
+    assert learned.strip() in ("It scatters light.<|endoftext|>", "It scatters light. <|endoftext|>")
+    assert len(tokenizer) == size
+    assert warnings_of(row, frozenset([tokenizer.eos_token_id])) == ()
+
+
+@pytest.mark.parametrize("name", list(CHAT_TEMPLATES))
+def test_what_a_named_template_asks_is_how_it_tells_the_whole(name: str, tokenizer: Any) -> None:
+    set_chat_template(bare(tokenizer), name)
+    asked = tokenizer.apply_chat_template(TALK[:1], tokenize=False, add_generation_prompt=True)
+    whole = tokenizer.apply_chat_template(TALK, tokenize=False)
+    assert whole.startswith(asked)
+    assert whole.removeprefix(asked).strip().startswith("It scatters light.")
+
+
+def test_a_named_template_is_kept_with_the_tokenizer(tmp_path: Path, tokenizer: Any) -> None:
+    set_chat_template(bare(tokenizer, bos="<|im_start|>"), "llama-2")
+    tokenizer.save_pretrained(tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    assert again.chat_template == CHAT_TEMPLATES["llama-2"]
+    assert str(again.apply_chat_template(TALK, tokenize=False)).startswith(
+        "<|im_start|>[INST] Why is the sky blue? [/INST]"
+    )
+
+
+def test_a_template_without_an_end_to_use_or_with_a_system_message_astray_is_refused(tokenizer: Any) -> None:
+    set_chat_template(bare(tokenizer), "llama-2")
+    with pytest.raises(BadInput, match="only right before the first message of the user"):
+        encode_row(Row(1, {"messages": [*TALK, SYSTEM]}), tokenizer)
+    tokenizer.eos_token = None
+    with pytest.raises(BadInput, match="no end-of-text token"):
+        set_chat_template(tokenizer, "plain")

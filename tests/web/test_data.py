@@ -8,11 +8,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from core.client import Workbench
+from core.data.preview import Previewed
 from core.data.uploads import Upload
+from core.data.values import Format
 from core.states import State
 from core.store.claims import Kept
 from core.values import Job
-from tests.web.previews import EVIL, WARNING, previewed
+from tests.web.previews import EVIL, WARNING, piece, previewed, row
 from tests.web.test_job_view import rendered
 from tests.web.test_pages import MISSING, event, request
 from web import access
@@ -34,12 +36,12 @@ def upload(workbench: Workbench) -> Upload:
     return workbench.upload(io.BytesIO(ROWS), "questions.jsonl")
 
 
-def looked_at(workbench: Workbench, data: str, **spec: object) -> Job:
+def looked_at(workbench: Workbench, data: str, found: Previewed | None = None, **spec: object) -> Job:
     """A preview that has ended."""
     job = workbench.submit("preview", {"data": data, **spec})
     claim = workbench.store.claim("interactive", "w", 60)
     assert claim
-    body = previewed(job.spec).model_dump(mode="json")
+    body = (found or previewed(job.spec)).model_dump(mode="json")
     workbench.store.finish(job.id, 1, State.SUCCEEDED, body, Kept(), body["text"])
     return workbench.show(job.id)
 
@@ -152,6 +154,25 @@ def test_a_preview_shows_rows_lengths_bad_rows_and_the_first_batch(workbench: Wo
     assert WARNING in shown
     assert "&lt;img src=x" in shown
     assert EVIL not in shown
+
+
+def test_a_preview_of_preferences_shows_both_answers_with_their_tokens(workbench: Workbench) -> None:
+    other = (piece("<|im_start|>", False, True), piece("Is it good?\n", False), piece("No, not at all", True))
+    both = row(1).model_copy(update={"rejected": other, "n_rejected_tokens": 31})
+    found = previewed({"data": "reviews-preferences"}, rows=(both,), format=Format.PREFERENCE, n_endless=11)
+    shown = rendered(workbench, looked_at(workbench, "reviews-preferences", found).id)["preview"]
+    assert "<b>Chosen</b> · 25 tokens with the prompt" in shown
+    assert "<b>Rejected</b> · 31 tokens with the prompt" in shown
+    assert '<span class="on">No, not at all</span>' in shown
+    assert "Answers with their prompts by tokens" in shown
+    assert "No label ends a text: the model will not learn to stop." in shown
+
+
+def test_a_chat_template_is_chosen_for_a_preview(page: Data, workbench: Workbench) -> None:
+    asked = event(name="reviews", chat_template="plain", key="templated")
+    job = workbench.show(page.preview(asked, request())[0]["job"])
+    assert job.spec["chat_template"] == "plain"
+    assert "<option selected>plain</option>" in page.open(event(job=job.id), request())[0]["ask"]
 
 
 def test_a_preview_in_a_form_is_short_and_leads_to_the_whole(workbench: Workbench) -> None:

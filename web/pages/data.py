@@ -12,6 +12,7 @@ import gradio as gr
 
 from core.client import Workbench
 from core.data.builtin import BUILTIN_DATA
+from core.data.chat_templates import CHAT_TEMPLATES
 from core.data.spec import DataFormat
 from core.data.uploads import MOST_BYTES
 from core.errors import WorkbenchError
@@ -27,7 +28,15 @@ from web.train_data import KIND, last_preview, title_of_data
 
 EVENTS = ("preview", "remove", "stop", "retry", "mend")
 VIEW = f"wb.data(element, props, watch, trigger, {['opened', *EVENTS]})"
-WORDS = ("model", "data_format", "prompt_template", "completion_template", "text_template", "label_column")
+WORDS = (
+    "model",
+    "data_format",
+    "prompt_template",
+    "completion_template",
+    "text_template",
+    "label_column",
+    "chat_template",
+)
 MOST_WORD = 20_000
 
 
@@ -94,6 +103,7 @@ def _ask(client: Workbench, name: str, job: Job | None) -> str:
         spec=usual | (job.spec if job else {}),
         fields=PreviewSpec.model_fields,
         models=offers.models(client),
+        templates=list(CHAT_TEMPLATES),
         formats=[one for one in get_args(DataFormat) if one],
         has_found=job is not None,
     )

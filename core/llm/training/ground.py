@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from core.abilities import Choice, choose
 from core.catalog import resolve, trust
-from core.data.preview import Piece
+from core.data.preview import Piece, learning_notes
 from core.data.read import read_data
 from core.errors import BadInput
 from core.hub.access import Access
 from core.hub.line import Line
 from core.hub.trouble import Stopped
 from core.llm.loading import LoadedModel, load
-from core.llm.rows import IGNORED, Encoded
+from core.llm.rows import IGNORED, Encoded, set_chat_template
 from core.llm.tokenizer import pieces_of
 from core.llm.training.answers import prompts_of
 from core.llm.training.base import dtype_of
@@ -80,6 +80,7 @@ def lay_ground(spec: SftSpec, context: Context, say: Say) -> Ground:
             f"max_length is {spec.max_length:,}, and {source.name} reads at most {loaded.context_length:,} tokens.",
             f"Take a max_length of at most {loaded.context_length:,}.",
         )
+    set_chat_template(loaded.tokenizer, spec.chat_template)
     say("making tokens of the rows")
     train, held_out = (
         prepare(
@@ -89,6 +90,7 @@ def lay_ground(spec: SftSpec, context: Context, say: Say) -> Ground:
             completion_only=spec.completion_only_loss,
             assistant_only=spec.assistant_only_loss,
             is_needed=rows is data.train,
+            end_ids=loaded.eos_ids,
         )
         for rows in (data.train, data.evaluation[: spec.max_eval_rows])
     )
@@ -100,8 +102,11 @@ def lay_ground(spec: SftSpec, context: Context, say: Say) -> Ground:
 
 def facts_of(ground: Ground, tuner: Tuner, spec: SftSpec) -> dict[str, Any]:
     """What the result says of them, by the names of `TrainResult`."""
-    first = tuner.data_collator([tuner.train_dataset[0]])
-    return facts_of_model(tuner.model, ground.loaded, ground.plan, is_full=spec.method == "full") | {
+    first, train = tuner.data_collator([tuner.train_dataset[0]]), ground.train
+    facts = facts_of_model(tuner.model, ground.loaded, ground.plan, is_full=spec.method == "full")
+    to_mind = learning_notes(len(train.rows) + train.n_masked, train.n_endless, train.n_masked)
+    return facts | {
+        "notes": (*facts["notes"], *to_mind),
         "is_fused": tuner.is_fused,
         "first_row": _pieces(first["input_ids"][0].tolist(), first["labels"][0].tolist(), ground.loaded.tokenizer),
         "data": _data_facts(ground),

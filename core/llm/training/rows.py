@@ -15,11 +15,15 @@ from core.llm.rows import Encoded, encode_row
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows that can be trained on. `n_cut` were cut off at the length, `n_masked` left out because of it."""
+    """Rows that can be trained on. `n_cut` were cut off at the length, `n_masked` left out because of it.
+
+    Of those that are left, `n_endless` have no label that ends a text.
+    """
 
     rows: tuple[Encoded, ...]
     n_cut: int
     n_masked: int
+    n_endless: int = 0
 
     @property
     def n_tokens(self) -> int:
@@ -45,6 +49,7 @@ def prepare(
     completion_only: bool | None,
     assistant_only: bool,
     is_needed: bool = True,
+    end_ids: frozenset[int] = frozenset(),
 ) -> Prepared:
     """Encode rows as TRL does; `is_needed`: without any that is left the training makes no sense.
 
@@ -65,4 +70,4 @@ def prepare(
         raise BadInput(
             f"max_length {max_length} leaves nothing to learn: every prompt alone is that long.", "Raise max_length."
         )
-    return Prepared(tuple(found), n_cut, n_masked)
+    return Prepared(tuple(found), n_cut, n_masked, sum(not one.teaches_end(end_ids) for one in found))
