@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     cancel_grace_s: float = Field(
         default=60, ge=0, le=3600, description="Seconds that a cancelled batch job has to save its work"
     )
+    yield_after_min: float = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="Minutes after which a training makes room for interactive jobs that wait for its memory; 0: never",
+    )
     max_attempts: int = Field(
         default=3, ge=1, le=100, description="Attempts before a job whose workers die counts as failed"
     )

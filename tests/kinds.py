@@ -84,6 +84,30 @@ def load_alone(spec: ModelSpec, context: Context) -> AloneResult:
     return AloneResult(text=resident.loaded.precision, held_bytes=resident.held_bytes)
 
 
+class PatientSpec(ModelSpec):
+    steps: int = Field(40, ge=1, description="How many steps of 50 ms it makes, over all attempts")
+
+
+class PatientResult(Result):
+    text: str
+    first_step: int
+
+
+def hold_a_model(spec: PatientSpec, context: Context) -> PatientResult:
+    """Work beside a model in memory, and go on where the attempt before stopped."""
+    context.resident(spec.variant)
+    kept = context.scratch() / "steps"
+    first = step = int(kept.read_text()) if kept.exists() else 0
+    while step < spec.steps and not context.should_stop():
+        step += 1
+        kept.write_text(str(step))
+        context.progress(Progress(current=step, total=spec.steps, message="working"))
+        time.sleep(0.05)
+    if step == spec.steps:
+        context.whole()
+    return PatientResult(text="done", first_step=first)
+
+
 def _kind(name: str, queue: Queue) -> Kind[WorkSpec, WorkResult]:
     return Kind(
         name=name, queue=queue, spec=WorkSpec, result=WorkResult, run=work, title=lambda spec: spec.text or name
@@ -93,4 +117,13 @@ def _kind(name: str, queue: Queue) -> Kind[WorkSpec, WorkResult]:
 ALONE = Kind(
     name="alone", queue=Queue.BATCH, spec=ModelSpec, result=AloneResult, run=load_alone, title=lambda spec: spec.model
 )
-KINDS: tuple[AnyKind, ...] = (_kind("quick", Queue.INTERACTIVE), _kind("long", Queue.BATCH), ALONE)
+PATIENT = Kind(
+    name="patient",
+    queue=Queue.BATCH,
+    spec=PatientSpec,
+    result=PatientResult,
+    run=hold_a_model,
+    title=lambda spec: spec.model,
+    can_pause=True,
+)
+KINDS: tuple[AnyKind, ...] = (_kind("quick", Queue.INTERACTIVE), _kind("long", Queue.BATCH), ALONE, PATIENT)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from core.ids import is_id
 from core.memory.formula import size
@@ -150,6 +151,7 @@ def plan(
     memory: Memory,
     patience_s: float,
     elsewhere: frozenset[str] = frozenset(),
+    makes_room: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
     """Decide for each load key that waits, the oldest first.
 
@@ -157,9 +159,13 @@ def plan(
         wanted: by load key; one that is not in it needs no memory, or fails in its own words once it runs.
         patience_s: a job that has waited longer holds back those that came after it, where it waits for memory in use.
         elsewhere: keys whose model another worker has and this one has not.
+        makes_room: why jobs of a key are not begun, though there be memory.
     """
     made = Plan()
     for one in waiting:
+        if reason := makes_room.get(one.load_key):
+            made.waits.append((one.load_key, -1, reason))
+            continue
         if one.load_key in elsewhere:
             continue
         known = wanted.get(one.load_key)

@@ -30,6 +30,7 @@ from core.variant import Variant
 from worker.appraisal import Appraiser
 from worker.desk import Desk
 from worker.keeper import Keeper
+from worker.making_room import MakingRoom
 from worker.models import Models
 from worker.place import Shelf, place_of
 from worker.pool import Pool
@@ -73,10 +74,10 @@ def serve(settings: Settings, queue: Queue) -> None:
         lambda: _tell(keeper),
     )
     info = partial(_info, worker_id, queue, slots, card, place, around, pool)
-    keeper = Keeper(settings, store, info, sweep, pool, around)
-    desk = Desk(
-        settings, queue, worker_id, card.name, store, models, around, publisher.ring, lambda job: send(app, queue, job)
-    )
+    room = MakingRoom(settings, store, models, around) if queue is Queue.BATCH and settings.yield_after_min else None
+    keeper = Keeper(settings, store, info, sweep, pool, around, room.ask if room else None)
+    wake = partial(send, app, queue)
+    desk = Desk(settings, queue, worker_id, card.name, store, models, around, publisher.ring, wake, room)
     runner = Runner(settings, queue, desk, models, store, keeper, publisher, around.machine, pipelining)
     _register(app, runner)
     stop_listening = _listen(queue, keeper, lambda: _prepare(settings, shelf, models, around))

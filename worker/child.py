@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import signal
 import sys
 import threading
@@ -20,7 +21,7 @@ from core.tether import die_with_parent
 from worker.appraisal import Appraiser
 from worker.context import RunContext
 from worker.execute import execute
-from worker.hold import Hold, StopReason
+from worker.hold import YIELD_SIGNAL, Hold, StopReason
 from worker.models import Models
 from worker.place import Shelf
 from worker.pool import Pool
@@ -62,13 +63,14 @@ def _models(settings: Settings, store: Store, around: Surroundings) -> Models:
 
 
 def _listen(hold: Hold, store: Store) -> None:
-    """Let go on SIGTERM: from a thread, because a handler may interrupt the very lock that it would need."""
-    asked = threading.Event()
-    signal.signal(signal.SIGTERM, lambda _signum, _frame: asked.set())
+    """Let go when a signal asks: from a thread, because a handler may interrupt the very lock that it would need."""
+    asked: queue.SimpleQueue[int] = queue.SimpleQueue()  # its `put` may be called from a handler
+    for signum in (signal.SIGTERM, YIELD_SIGNAL):
+        signal.signal(signum, lambda signum, _frame: asked.put(signum))
 
     def let_go() -> None:
-        asked.wait()
-        hold.stop(StopReason.CANCEL if _is_cancelled(hold, store) else StopReason.DRAIN)
+        given_back = StopReason.YIELD if asked.get() == YIELD_SIGNAL else StopReason.DRAIN
+        hold.stop(StopReason.CANCEL if _is_cancelled(hold, store) else given_back)
 
     threading.Thread(target=let_go, name="let-go", daemon=True).start()
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from core.errors import ModelNotFound, WorkbenchError
 from core.jobs import Kinds
-from core.jobs.kind import AnyKind, Machine, Queue
+from core.jobs.kind import Machine, Queue
 from core.memory.files import try_open_model
 from core.settings import Settings
-from core.spec import parse_spec
 from core.store import Store
 from core.store.claims import Claim
 from core.store.waiting import Waiting
@@ -22,17 +20,15 @@ from core.values import Trouble
 from core.variant import Variant
 from worker.admission import Memory, Plan, plan
 from worker.appraisal import Appraisal, largest_that_fits
+from worker.asked import MOST_KEYS, Reader
+from worker.making_room import MakingRoom
 from worker.models import Models
 from worker.surroundings import Surroundings
 
 LOG = logging.getLogger(__name__)
-MOST_KEYS = 1_000
 FOR_NOW_S = 1e9
 LOOK_S = 0.05
 NOTHING = Memory(0, 0)
-Asked = tuple[AnyKind | None, Any]
-"""A kind with its Spec; neither for a job without a model, or of a version that this one does not know."""
-NOTHING_ASKED: Mapping[str, Asked] = {"": (None, None)}
 
 
 class Desk:
@@ -49,6 +45,7 @@ class Desk:
         around: Surroundings,
         ring: Callable[[str], None],
         wake: Callable[[str], object],
+        room_for_others: MakingRoom | None = None,
     ) -> None:
         self._settings = settings
         self._queue = queue
@@ -56,12 +53,11 @@ class Desk:
         self._device = device
         self._store = store
         self._pool = models.pool
-        self._appraiser = models.appraiser
         self._around = around
         self._ring = ring
         self._wake = wake
-        self._kinds = Kinds(settings.extra_kinds)
-        self._asked = dict(NOTHING_ASKED)
+        self._room_for_others = room_for_others
+        self._reader = Reader(store, Kinds(settings.extra_kinds), models.appraiser)
         self._peaks: dict[tuple[str, str], int] = {}
         self._waiting: Sequence[Waiting] = ()
         self._appraised: dict[str, Appraisal] = {}
@@ -116,7 +112,7 @@ class Desk:
             if any(one.holding_key not in resident for one in wanted.values()):
                 self._around.look()  # another process may have begun to load meanwhile
         memory = self._around.memory(self._pool) if wanted else NOTHING
-        return plan(waiting, wanted, memory, patience_s, elsewhere)
+        return plan(waiting, wanted, memory, patience_s, elsewhere, self._made_room(waiting))
 
     def _appraise(self, waiting: Sequence[Waiting]) -> tuple[dict[str, Appraisal], frozenset[str]]:
         """How the jobs of each key are loaded here, and the keys whose model another worker has and this one has not.
@@ -125,8 +121,7 @@ class Desk:
         """
         found, elsewhere = {}, set()
         for one in waiting:
-            variants = self._variants_of(one)
-            tried = [self._try(variant) for variant in variants]
+            variants, tried = self._reader.variants(one), self._reader.tried(one)
             here = [each for each in tried if isinstance(each, Appraisal)]
             if here:
                 room = self._room() if len(here) > 1 else 0
@@ -138,12 +133,14 @@ class Desk:
 
     def _as_it_works(self, one: Waiting, appraisal: Appraisal) -> Appraisal:
         """With what the work itself takes, where that is no generating: a bound, so at most all that there is."""
-        kind, spec = self._asked[one.load_key]
+        kind, spec = self._reader.asked(one)
         if kind is None or kind.peak is None or appraisal.needs is None:
             return appraisal
         machine = Machine(self._around.abilities, self._around.memory_kind, self._room(), self._settings.home)
         key = one.load_key, appraisal.key
         if key not in self._peaks:  # reckoned once: a plan is made at every look, and reads no files
+            if len(self._peaks) > MOST_KEYS:
+                self._peaks = {}
             model = try_open_model(appraisal.source.path)
             self._peaks[key] = kind.peak(spec, model, appraisal.choice, machine) if model else 0
         peak = min(self._peaks[key], machine.usable_bytes)
@@ -151,12 +148,6 @@ class Desk:
             appraisal.needs, request_bytes=max(peak - appraisal.needs.held_bytes, 0), token_bytes=0, context=0
         )
         return replace(appraisal, needs=needs) if peak else appraisal
-
-    def _try(self, variant: Variant) -> Appraisal | WorkbenchError:
-        try:
-            return self._appraiser.appraise(variant)
-        except WorkbenchError as error:
-            return error
 
     def _room(self) -> int:
         """What could be free here some time: other programs keep what they have, and so does what is pinned."""
@@ -166,21 +157,11 @@ class Desk:
     def _is_elsewhere(self, variant: Variant) -> bool:
         return self._around.has_elsewhere(variant.model, variant.revision)
 
-    def _variants_of(self, one: Waiting) -> tuple[Variant, ...]:
-        if one.load_key not in self._asked:
-            if len(self._asked) > MOST_KEYS:
-                self._asked, self._peaks = dict(NOTHING_ASKED), {}
-            self._asked[one.load_key] = self._read(one.oldest)
-        kind, spec = self._asked[one.load_key]
-        return kind.variants(spec) if kind else ()
-
-    def _read(self, job_id: str) -> Asked:
-        try:
-            job = self._store.job(job_id)
-            kind = self._kinds[job.kind]
-            return kind, parse_spec(kind.spec, job.spec)
-        except WorkbenchError:  # of a version that this one does not know: it fails once it runs
-            return None, None
+    def _made_room(self, waiting: Sequence[Waiting]) -> dict[str, str]:
+        """By load key why jobs that would soon have to make room for others do not begin."""
+        able = [one.load_key for one in waiting if (kind := self._reader.asked(one)[0]) and kind.can_pause]
+        reason = self._room_for_others.why_wait() if self._room_for_others and able else ""
+        return dict.fromkeys(able, reason) if reason else {}
 
     def _reserve(self, made: Plan, claim: Claim) -> None:
         case, appraisal = made.cases.get(claim.load_key), self._appraised.get(claim.load_key)

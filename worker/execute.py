@@ -15,7 +15,7 @@ from core.states import State
 from core.store import Store
 from core.values import Trouble
 from worker.context import RunContext
-from worker.hold import Hold, Stopped, StopReason
+from worker.hold import GIVEN_BACK, Hold, Stopped, StopReason
 
 LOG = logging.getLogger(__name__)
 PATIENCE_S = 60.0
@@ -46,7 +46,7 @@ def execute(hold: Hold, kinds: Kinds, context: RunContext, store: Store) -> None
 
 
 def _end(hold: Hold, context: RunContext, store: Store, result: Result | None) -> None:
-    if hold.is_whole and result is not None and hold.reason in (StopReason.PAUSE, StopReason.DRAIN):
+    if hold.is_whole and result is not None and hold.reason in GIVEN_BACK:
         hold.reason = None
     kept, body = context.take_kept(), result.model_dump(mode="json") if result else None
     words = str(body.get("text", "")) if body else ""
@@ -55,8 +55,8 @@ def _end(hold: Hold, context: RunContext, store: Store, result: Result | None) -
             _insist(lambda: store.finish(*hold.key, State.SUCCEEDED, body, kept, words))
         case StopReason.CANCEL:
             _insist(lambda: store.finish(*hold.key, State.CANCELLED, body, kept, words))
-        case StopReason.PAUSE | StopReason.DRAIN:
-            _insist(lambda: store.give_back(*hold.key, "the worker stopped"))
+        case StopReason.PAUSE | StopReason.YIELD | StopReason.DRAIN as reason:
+            _insist(lambda: store.give_back(*hold.key, GIVEN_BACK[reason]))
         case StopReason.LOST:
             LOG.warning("job %s, attempt %s: declared lost; what it made is dropped", *hold.key)
 

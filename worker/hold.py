@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -14,8 +16,16 @@ class StopReason(StrEnum):
 
     CANCEL = "cancel"  # its owner wants no more of it: what it has is kept
     PAUSE = "pause"  # its owner holds it: it saves what it has and waits in the queue
+    YIELD = "yield"  # an interactive job waits for its memory: it saves what it has and waits in the queue
     DRAIN = "drain"  # the worker stops: the job goes back into its queue
     LOST = "lost"  # somebody else owns the job now: nothing may be written
+
+
+GIVEN_BACK = {StopReason.PAUSE: "paused", StopReason.YIELD: "yielded", StopReason.DRAIN: "the worker stopped"}
+"""The reasons after which a job waits in its queue again, in the words of its event."""
+
+
+YIELD_SIGNAL = signal.SIGUSR1  # to a batch job's process alone: what it started does not know it
 
 
 class Stopped(BaseException):
@@ -27,6 +37,7 @@ class Hold:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
+        self.began_s = time.monotonic()
         self.reason: StopReason | None = None
         self.is_whole = False
         """Whether the run has done all that was asked: its result stands, though it was asked to pause meanwhile."""

@@ -32,6 +32,7 @@ class Keeper:
         sweep: looks for what was lost, here and elsewhere.
         pool: what this process holds of its card, which others are told of.
         around: what others hold and wish.
+        make_room: asks those that are held to stop where others wait for their memory.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Keeper:
         sweep: Sweep,
         pool: Pool,
         around: Surroundings,
+        make_room: Callable[[list[Hold]], None] | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -49,11 +51,12 @@ class Keeper:
         self._sweep = sweep
         self._pool = pool
         self._around = around
+        self._make_room = make_room
         self._told: tuple[Holding, ...] | None = None
         self._telling = threading.Lock()  # a job that has loaded a model tells of it too
         self._holds: dict[str, Hold] = {}
         self._drain_at: float | None = None
-        self._due = {"renew": 0.0, "sweep": 0.0, "tell": 0.0}
+        self._due = {"renew": 0.0, "sweep": 0.0, "tell": 0.0, "make room": 0.0}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
 
@@ -114,6 +117,8 @@ class Keeper:
                 self._store.renew([hold.key for hold in holds], self._settings.lease_s)
         self.tell()
         self._pool.apply(self._around.look())
+        if self._make_room and holds and self._is_due("make room", TELL_S):
+            self._make_room(holds)
         if self._is_due("sweep", self._settings.sweep_s):
             self._sweep.run()
 

@@ -23,7 +23,7 @@ from core.values import Trouble
 from worker.context import RunContext
 from worker.desk import Desk
 from worker.execute import execute
-from worker.hold import Hold, StopReason
+from worker.hold import GIVEN_BACK, YIELD_SIGNAL, Hold, StopReason
 from worker.keeper import Keeper
 from worker.leavings import clear_up
 from worker.models import Models
@@ -117,7 +117,10 @@ class Runner:
             pass
         if child.poll() is not None or hold.reason is StopReason.LOST:
             return
-        _kill_group(child, signal.SIGTERM)
+        if hold.reason is StopReason.YIELD:
+            child.send_signal(YIELD_SIGNAL)
+        else:
+            _kill_group(child, signal.SIGTERM)
         grace_s = DRAIN_GRACE_S if self._keeper.is_draining else self._settings.cancel_grace_s
         end = time.monotonic() + grace_s
         while child.poll() is None and time.monotonic() < end:
@@ -132,8 +135,8 @@ class Runner:
             match hold.reason:
                 case StopReason.CANCEL:
                     self._store.finish(job_id, attempt, State.CANCELLED, None, Kept())
-                case StopReason.PAUSE | StopReason.DRAIN:
-                    self._store.give_back(job_id, attempt, "the worker stopped")
+                case StopReason.PAUSE | StopReason.YIELD | StopReason.DRAIN as reason:
+                    self._store.give_back(job_id, attempt, GIVEN_BACK[reason])
                 case _:
                     LOG.warning("job %s, attempt %s: its process ended with %s", job_id, attempt, returncode)
                     self._store.declare_lost(job_id, attempt, self._settings.max_attempts)

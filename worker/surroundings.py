@@ -110,6 +110,10 @@ class Surroundings:
         found = [one.info for one in self._store.models() if one.place in places] if places else []
         return any(one.name == model and (one.revision or "").startswith(revision or "") for one in found)
 
+    def has_beside(self, queue: str) -> bool:
+        """Whether a worker of that queue lives on this card."""
+        return any(one.queue == queue and one.card == self._card.key for one in self._workers)
+
     def _same_queue(self) -> list[WorkerInfo]:
         return [one for one in self._workers if one.queue == self._queue and one.id != self.worker]
 

@@ -151,6 +151,7 @@ def test_the_card_predicts_memory_and_says_what_would_fit(workbench: Workbench) 
 def test_the_card_says_what_a_start_would_wait_for(workbench: Workbench) -> None:
     report(workbench)
     assert "It starts at once" in render_ready(workbench, SftSpec())
+    assert "makes room" not in render_ready(workbench, SftSpec())
     run_of(workbench)
     workbench.submit("merge", {"adapter": MISSING})
     assert "runs, 1 waits before it" in render_ready(workbench, SftSpec())
