@@ -5,8 +5,8 @@ Rows are named by a hash: what a browser sends back is looked up among what ther
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import groupby
 
@@ -18,6 +18,7 @@ from core.store.models import FoundModel
 from core.store.queries import JobFilter
 from core.store.workers import WorkerInfo
 from core.values import Job, Role
+from web.rewards_here import link_to_use, reward_offers
 
 KINDS = ("load", "download", "convert", "remove")
 MOST_JOBS = 50
@@ -52,6 +53,8 @@ class Shelves:
     places: tuple[tuple[str, tuple[FoundModel, ...]], ...]
     jobs: tuple[Job, ...]
     """Those that bring, change or take away models and have not ended."""
+    rewards: Mapping[str, str] = field(default_factory=dict)
+    """By the name of a classifier that can be a reward, the form with it filled in."""
 
     def held(self, found: FoundModel) -> tuple[Holding, ...]:
         """Where a model is in memory."""
@@ -65,7 +68,10 @@ def look(client: Workbench) -> Shelves:
     found = sorted(client.models(), key=_order)
     places: dict[str, tuple[FoundModel, ...]] = {worker.place: () for worker in workers}
     places |= {place: tuple(group) for place, group in groupby(found, lambda one: one.place)}
-    return Shelves(tuple(_memories(workers, holdings)), tuple(sorted(places.items())), tuple(_under_way(client)))
+    rewards = {one.value: link_to_use(one.value, one.labels) for one in reward_offers(client)}
+    return Shelves(
+        tuple(_memories(workers, holdings)), tuple(sorted(places.items())), tuple(_under_way(client)), rewards
+    )
 
 
 def _order(found: FoundModel) -> tuple[str, bool, str]:

@@ -14,12 +14,20 @@ HELD_OUT = "held-out "
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A figure as it is written; `range` are the ends of its interval."""
+
+    value: str
+    range: str = ""
+
+
+@dataclass(frozen=True)
 class Line:
     """A row of the table: what was measured, before, after and what changed; `note` says how it was measured."""
 
     what: str
-    before: str
-    after: str
+    before: Shown
+    after: Shown
     change: str
     note: str = ""
 
@@ -75,7 +83,8 @@ def lines(before: Standing, after: Standing) -> Iterator[Line]:
             note = "held out: only watched" if is_held_out else "a part of it"
             yield _number(title[0].upper() + title[1:], before.rewards[name], after.rewards[name], note)
     yield _share("Different word pairs", before.distinct, after.distinct, "of all neighbouring words in all answers")
-    yield Line("Different words", f"{before.words:,}", f"{after.words:,}", _signed(after.words - before.words, ",.0f"))
+    more = _signed(after.words - before.words, ",.0f")
+    yield Line("Different words", Shown(f"{before.words:,}"), Shown(f"{after.words:,}"), more)
     yield _number("Tokens of an answer", before.mean_tokens, after.mean_tokens, "the mean")
     yield _share("Ended by themselves", before.ended, after.ended, "the others were cut off at the limit")
 
@@ -87,8 +96,8 @@ def is_beyond_chance(before: Standing, after: Standing) -> bool | None:
     return after.positive.low > before.positive.high or after.positive.high < before.positive.low
 
 
-def _interval(one: Interval) -> str:
-    return f"{percent(one.value, 0)} ({percent(one.low, 0)} to {percent(one.high, 0)})"
+def _interval(one: Interval) -> Shown:
+    return Shown(percent(one.value, 0), f"{percent(one.low, 0)} to {percent(one.high, 0)}")
 
 
 def _number(what: str, before: float, after: float, note: str = "") -> Line:
@@ -97,11 +106,11 @@ def _number(what: str, before: float, after: float, note: str = "") -> Line:
 
 def _share(what: str, before: float, after: float, note: str = "") -> Line:
     points = f"{_signed(100 * (after - before))} points"
-    return Line(what, percent(before, 0), percent(after, 0), points, note)
+    return Line(what, Shown(percent(before, 0)), Shown(percent(after, 0)), points, note)
 
 
-def _written(value: float) -> str:
-    return significant(value).replace("-", MINUS)
+def _written(value: float) -> Shown:
+    return Shown(significant(value).replace("-", MINUS))
 
 
 def _signed(value: float, form: str = ".0f") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Mapping
 
 from core.client import artifact_folder
 from core.ids import new_id
@@ -12,10 +13,13 @@ from core.settings import Settings, read_settings
 from core.states import State
 from core.store.claims import Claim, Kept
 from core.values import ArtifactKind, ArtifactRef, Measurement, Progress
-from tests.web import rewarded, trainings
+from tests.web import rewarded, scored, trainings
 from tests.web.fake_worker import FakeWorker
 
-MADE_UP = {"sft": trainings, "rlhf": rewarded}
+MADE_UP = {"sft": trainings, "reward": scored, "rlhf": rewarded}
+ADAPTER = {"adapter_model.safetensors": "{}", "adapter_config.json": "{}"}
+REWARD = {"model.safetensors": "{}", "config.json": '{"id2label": {"0": "negative", "1": "positive"}}'}
+STATE = {"trainer_state.json": "{}"}
 
 
 class FakeTrainer(FakeWorker):
@@ -46,7 +50,10 @@ class FakeTrainer(FakeWorker):
             if self.waits and step % 10 == 0 and step < total:
                 self._wait(claim)
             time.sleep(self.pause_s)
-        self._keep(claim, ArtifactKind.ADAPTER, ("adapter_model.safetensors", "adapter_config.json"))
+        if claim.kind == "reward":
+            self._keep(claim, ArtifactKind.REWARD, REWARD)
+        else:
+            self._keep(claim, ArtifactKind.ADAPTER, ADAPTER)
         body = MADE_UP[claim.kind].result(total, total).model_dump(mode="json")
         peak = Measurement(name="peak_bytes", value=1.33e9, unit="bytes", predicted=1.29e9)
         self.store.finish(job, attempt, State.SUCCEEDED, body, Kept(measurements=[peak]))
@@ -82,22 +89,22 @@ class FakeTrainer(FakeWorker):
     def _has_left(self, claim: Claim, step: int, total: int) -> bool:
         pulse = self.store.pulse([(claim.job_id, claim.attempt)])[claim.job_id]
         if pulse.is_pause_requested:
-            self._keep(claim, ArtifactKind.CHECKPOINT, ("trainer_state.json",))
+            self._keep(claim, ArtifactKind.CHECKPOINT, STATE)
             self.store.give_back(claim.job_id, claim.attempt, "paused")
             return True
         if pulse.is_cancel_requested or self._stop_asked.is_set():
-            self._keep(claim, ArtifactKind.CHECKPOINT, ("trainer_state.json",))
+            self._keep(claim, ArtifactKind.CHECKPOINT, STATE)
             body = MADE_UP[claim.kind].result(step, total).model_dump(mode="json")
             self.store.finish(claim.job_id, claim.attempt, State.CANCELLED, body, Kept())
             return True
         return False
 
-    def _keep(self, claim: Claim, kind: ArtifactKind, names: tuple[str, ...]) -> None:
+    def _keep(self, claim: Claim, kind: ArtifactKind, files: Mapping[str, str]) -> None:
         made = ArtifactRef(id=new_id(), kind=kind, name=f"{kind} of reviews", n_bytes=19_600_000)
         folder = artifact_folder(self.home, made.id)
         folder.mkdir(parents=True)
-        for name in names:
-            (folder / name).write_text("{}")
+        for name, text in files.items():
+            (folder / name).write_text(text)
         self.store.add_artifact(claim.job_id, claim.attempt, made)
 
 

@@ -16,6 +16,16 @@ SAID = (" a thing of the thing of the", " good and warm, and it is good.", " a g
 REWARDS = ("lexicon", "length:12*0.2")
 
 
+ALARMS = (
+    Alarm(step=24, sign="one word", message="62% of the answers hold the same word; at first 12% shared one."),
+    Alarm(
+        step=41,
+        sign="held-out reward",
+        message="The reward rises while the held-out reward falls, 0.18 → -0.05.",
+    ),
+)
+
+
 def metrics(until: int, begin: int = 1, total: int = TOTAL) -> list[Metric]:
     """What is logged from one step to another."""
     found = []
@@ -42,19 +52,9 @@ def tries(until: int) -> tuple[Try, ...]:
     """What the prompts were answered so far."""
     return tuple(
         Try(step=step, prompt=prompt, completion=SAID[min(step // 30, 2)], has_ended=False)
-        for step in range(0, until + 1, 10)
+        for step in sorted({*range(0, until + 1, 10), *(one.step for one in ALARMS if one.step <= until)})
         for prompt in PROMPTS
     )
-
-
-ALARMS = (
-    Alarm(step=24, sign="one word", message="62% of the answers hold the same word; at first 12% shared one."),
-    Alarm(
-        step=41,
-        sign="held-out reward",
-        message="The reward rises while the held-out reward falls, 0.18 → -0.05.",
-    ),
-)
 
 
 def standing(*, is_after: bool) -> Standing:
