@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.client import Workbench
+from core.data.preview import learning_notes
 from core.data.spec import DataFields
 from core.ids import is_id
 from core.states import State
@@ -12,6 +13,11 @@ from core.values import Job
 KIND = "preview"
 MOST_LOOKED = 200
 COUNTING = ("data", "data_config", "data_split", "data_format", "max_rows", "min_chars", "max_chars")
+LEARNING = (
+    *COUNTING, "model", "max_length", "chat_template", "completion_only_loss", "assistant_only_loss", "eval_share",
+    "prompt_template", "completion_template", "text_template",
+)  # fmt: skip
+COUNTED = ("n_train", "n_endless", "n_left_out")
 
 
 def title_of_data(client: Workbench, data: str) -> str:
@@ -44,3 +50,13 @@ def known_rows(client: Workbench, spec: DataFields) -> int:
             rows = int(job.result.get("n_rows") or 0)
             return min(rows, spec.max_rows) if spec.max_rows else 0 if job.spec.get("max_rows") else rows
     return 0
+
+
+def known_notes(client: Workbench, spec: DataFields) -> tuple[str, ...]:
+    """What is to be minded of the rows' labels, as a preview of the same rows by the same tokens has counted them."""
+    asked = spec.model_dump(mode="json", include=set(LEARNING))
+    for job in client.list(JobFilter(kind=KIND, state=State.SUCCEEDED), limit=MOST_LOOKED):
+        if job.result and asked and {name: job.spec.get(name) for name in asked} == asked:
+            n_train, n_endless, n_masked = (int(job.result.get(name) or 0) for name in COUNTED)
+            return learning_notes(n_train, n_endless, n_masked)
+    return ()

@@ -17,6 +17,7 @@ from core.errors import WorkbenchError
 from core.ids import is_id
 from core.jobs.reward import RewardSpec
 from core.jobs.rlhf import RlhfSpec
+from core.jobs.sft import SftSpec
 from core.memory import Model
 from core.memory.fit import Verdict, judge
 from core.memory.known import known_model, names
@@ -37,6 +38,7 @@ from web.headlines import short
 from web.needs_here import Room, model_here, precision_of, room
 from web.side_view import shown_value
 from web.templates import fragment
+from web.train_data import known_notes
 from web.train_kinds import Trained
 from web.train_said import rows_of
 from web.words import Chip
@@ -83,6 +85,7 @@ def render_ready(client: Workbench, spec: Trained) -> str:
         where=where,
         free=written(where.free_bytes, "bytes") if where else "",
         to_fetch=_to_fetch(client, spec),
+        to_mind=known_notes(client, spec) if isinstance(spec, SftSpec) else (),
         differs=differs(spec),
         blocks=_blocks(client),
         why=_why_not(client, spec, model, where, precision, memory),

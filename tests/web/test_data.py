@@ -19,7 +19,7 @@ from tests.web.test_job_view import rendered
 from tests.web.test_pages import MISSING, event, request
 from web import access
 from web.pages.data import Data
-from web.train_data import known_rows, last_preview
+from web.train_data import known_notes, known_rows, last_preview
 
 ROWS = b'{"prompt": "a", "completion": "b"}\n'
 FROM_HERE = {"origin": "http://localhost", "sec-fetch-site": "same-origin"}
@@ -195,3 +195,14 @@ def test_rows_are_known_from_a_preview_of_the_same_alone(workbench: Workbench) -
     found = last_preview(workbench, "reviews")
     assert found
     assert found.spec["data"] == "reviews"
+
+
+def test_the_card_of_a_training_says_what_a_preview_of_the_same_found_of_its_labels(workbench: Workbench) -> None:
+    from core.jobs.sft import SftSpec
+
+    usual = SftSpec(data="reviews", max_length=48)
+    assert known_notes(workbench, usual) == ()
+    found = previewed({"data": "reviews"}, n_endless=11)
+    looked_at(workbench, "reviews", found, max_length=48)
+    assert known_notes(workbench, usual) == ("No label ends a text: the model will not learn to stop.",)
+    assert known_notes(workbench, usual.model_copy(update={"max_length": 49})) == ()
