@@ -59,7 +59,13 @@ def patient(client: Workbench, model: str, **fields: Any) -> Job:
 
 
 def working(client: Workbench, job: Job) -> Job:
-    return eventually(lambda: (found := client.show(job.id)).progress and found.progress.total and found)  # type: ignore[return-value]
+    """Once its model is loaded."""
+
+    def found() -> Job | None:
+        now = client.show(job.id)
+        return now if now.progress and now.progress.message == "working" else None
+
+    return eventually(found) or job
 
 
 def given_back(client: Workbench, job: Job) -> list[str]:
