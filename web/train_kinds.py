@@ -66,9 +66,9 @@ class TrainKind:
 
     def groups(self) -> list[tuple[str, Names]]:
         """What is folded away; every field of the Spec is in one group or a basic one."""
-        fields = [name for name in self.spec.model_fields if name not in self.left_out]
+        fields = [name for name in self.spec.model_fields if name not in (*self.left_out, *self.basics)]
         kept = [(title, tuple(name for name in names if name in fields)) for title, names in self.folded]
-        named = {*self.basics, *(name for _, names in kept for name in names)}
+        named = {name for _, names in kept for name in names}
         title, last = kept[-1]
         return [*kept[:-1], (title, (*last, *(name for name in fields if name not in named)))]
 
