@@ -264,6 +264,14 @@ class Workbench:
         spec = {**found.spec, "steps": steps, "fresh_from": from_step}
         return self.submit(pipeline.NAME, spec, name=found.name, retry_of=found.id, priority=found.priority)
 
+    def check_pipeline(self, spec: Mapping[str, Any]) -> None:
+        """Refuse a pipeline that `submit` would refuse.
+
+        Raises:
+            BadInput, NotFound: with the step that is wrong.
+        """
+        self._pipelining.check(parse_spec(PipelineSpec, spec).steps, self.who)
+
     def _pipeline(self, job: str) -> Job:
         found = self.show(job)
         if found.kind != pipeline.NAME:

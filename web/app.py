@@ -29,6 +29,7 @@ from web.pages.fit import Fit
 from web.pages.frame import ASIDE, PAGES
 from web.pages.learn import Learn
 from web.pages.models import Models
+from web.pages.pipelines import Pipelines
 from web.pages.playground import Playground
 from web.pages.runs import Runs
 from web.pages.side_by_side import SideBySide
@@ -76,6 +77,8 @@ def _mount(app: FastAPI, client: Workbench) -> None:
     for kind in TRAIN_KINDS:
         with pages.route(kind.title, BY_KIND["/train"][kind.name]):
             Train(client, kind)
+    with pages.route("Pipelines", "/pipelines"):
+        Pipelines(client)
     with pages.route("Runs", "/runs"):
         Runs(client)
     with pages.route("Models", "/models"):

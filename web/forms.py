@@ -39,7 +39,7 @@ def control(
     name: str, field: FieldInfo, offered: Sequence[tuple[str, str]] | None = None, *, has_slider: bool = True
 ) -> Control:
     """The control of one Spec field; `offered` are values, with what they are called, of a text that may be another."""
-    kind, is_optional = _kind(field.annotation)
+    kind, is_optional = kind_of(field.annotation)
     title = TITLES.get(name, name.replace("_", " ").capitalize())
     is_advanced = bool(isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("advanced"))
     options: dict[str, Any] = {"label": title, "info": field.description, "elem_id": f"field-{name}"}
@@ -55,7 +55,7 @@ def control(
         return made(offer, same, form_values.read_text if is_optional else same)
     if words := option_words(name, kind, is_optional=is_optional):
         return _choice(name, title, field, words, is_advanced)
-    if get_origin(kind) is tuple and _kind(get_args(kind)[0])[0] is int:
+    if get_origin(kind) is tuple and kind_of(get_args(kind)[0])[0] is int:
         return made(
             gr.Textbox(form_values.numbers(default), lines=1, **options), form_values.numbers, form_values.read_text
         )
@@ -73,7 +73,7 @@ def control(
         return made(with_slider, same, form_values.read_number(kind))
     if kind is bool:
         return made(gr.Checkbox(default, **options))
-    lines = 2 if _bounds(field).get("max_length", 0) > LONG_TEXT else 1
+    lines = 2 if bounds_of(field).get("max_length", 0) > LONG_TEXT else 1
     box = gr.Textbox(default, lines=lines, max_lines=8, **options)
     return made(box, same, form_values.read_text if is_optional else lambda value: value or "")
 
@@ -135,7 +135,7 @@ def number(
     name: str, title: str, field: FieldInfo, kind: type, is_optional: bool, *, has_slider: bool = True
 ) -> gr.HTML:
     """A number with its slider, which may be left unset."""
-    bounds = _bounds(field)
+    bounds = bounds_of(field)
     low, high = bounds.get("ge", bounds.get("gt", 0)), bounds.get("le", bounds.get("lt"))
     html = fragment(
         "number",
@@ -183,9 +183,10 @@ def _choice(name: str, title: str, field: FieldInfo, words: Mapping[Any, str], i
     )
 
 
-def _kind(annotation: Any) -> tuple[Any, bool]:
+def kind_of(annotation: Any) -> tuple[Any, bool]:
+    """The type of a field without its bounds, and whether it may be left unset."""
     if get_origin(annotation) is Annotated:
-        return _kind(get_args(annotation)[0])
+        return kind_of(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         inner = [part for part in get_args(annotation) if part is not type(None)]
         if len(inner) == 1:
@@ -193,6 +194,7 @@ def _kind(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _bounds(field: FieldInfo) -> dict[str, Any]:
+def bounds_of(field: FieldInfo) -> dict[str, Any]:
+    """What a field's value or length is bounded by, by the names that pydantic gives them."""
     names = ("ge", "gt", "le", "lt", "max_length")
     return {name: getattr(rule, name) for rule in field.metadata for name in names if hasattr(rule, name)}

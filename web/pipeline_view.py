@@ -87,9 +87,9 @@ def chip_of(step: StepReport) -> Chip:
 
 
 def _next(job: Job, found: PipelineReport) -> list[Step]:
-    if not job.state.is_finished:
+    if not job.state.is_finished and not job.error:
         return []
-    ways = {one.way: one for one in found.next}
+    ways = {one.way: one for one in found.next} if job.state.is_finished else {}
     steps = []
     if one := ways.get("playground"):
         steps.append(Step("Try it in the Playground", f"/?{urlencode(one.asked)}", is_main=True))
@@ -97,4 +97,5 @@ def _next(job: Job, found: PipelineReport) -> list[Step]:
         steps.append(Step("Read the comparison", f"/runs?{urlencode({'job': one.target})}"))
     if one := ways.get("export"):
         steps.append(Step("See what was made", f"/artifacts?{urlencode({'id': one.target})}"))
+    steps.append(Step("Change and start again", f"/pipelines?{urlencode({'like': job.id})}"))
     return steps

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from core.catalog import BUILTIN_NAME
 from core.preset import Preset
 from core.training.presets import BY_NAME as TRAININGS
+from core.training.reward_presets import REWARD_PRESETS
+from core.training.rlhf_presets import RLHF_PRESETS
 
 BEGINNINGS = ["The film is", "The performances are", "I left the cinema", "The plot of this"]
 ASKED: Mapping[str, Any] = {"prompts": BEGINNINGS, "max_new_tokens": 24, "seed": 42}
@@ -26,6 +28,10 @@ def _step(name: str, kind: str, *fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _preset(name: str, title: str, about: str, *steps: dict[str, Any]) -> Preset:
     return Preset(name, title, about, MappingProxyType({"steps": list(steps)}))
+
+
+def _fields_of(presets: Sequence[Preset], name: str) -> Mapping[str, Any]:
+    return next(one.fields for one in presets if one.name == name)
 
 
 def _compared(dtype: str, model: str, reviews: str, further: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,14 +65,13 @@ def _builtin(
     return (
         _step("sft", "sft", {"data": "reviews", **SHORT, "max_length": 56, "r": 16}, ASKED, sft),
         _step("merge", "merge", {"adapter": "@sft", "prompts": BEGINNINGS, "eval_text": "reviews"}, merge),
-        _step("reward", "reward", {"data": "reviews-labelled", **SHORT, "eval_share": 0.5, "r": 8}, reward),
+        _step("reward", "reward", _fields_of(REWARD_PRESETS, "sentiment"), reward),
         _step("rlhf", "rlhf", rewarded, SHORT, {"prompt_words": 4, "num_generations": 4}, ASKED, rlhf),
         _compared("auto", BUILTIN_NAME, "reviews", compare),
     )
 
 
-IMDB = {"data": "stanfordnlp/imdb", "data_format": "text"}
-NEOX = {"model": "EleutherAI/gpt-neox-20b", "dtype": "int8"}
+NEOX = "EleutherAI/gpt-neox-20b"
 LLAMA = "meta-llama/Llama-2-7b-hf"
 QUICK = {"max_new_tokens": 24, "context_lengths": [128], "batch_sizes": [1], "repeats": 2}
 
@@ -76,7 +81,7 @@ DEMO = _preset(
     "The whole recipe on the built-in model and reviews: it learns to write reviews, and then to praise.",
     *_builtin(
         sft={"max_steps": 60, "per_device_train_batch_size": 8, "learning_rate": 4e-4},
-        reward={"max_steps": 90, "per_device_train_batch_size": 16, "learning_rate": 5e-4, "max_length": 64},
+        reward={},
         rlhf={
             "max_steps": 40,
             "per_device_train_batch_size": 32,
@@ -88,16 +93,25 @@ DEMO = _preset(
     ),
 )
 BRIEF = {"prompts": BEGINNINGS[:1], "max_new_tokens": 8}
-FEW = {"max_rows": 200, "max_steps": 2, "per_device_train_batch_size": 4, "learning_rate": 5e-4, "eval_steps": 1000}
+FEW = {"max_steps": 2, "per_device_train_batch_size": 4, "eval_steps": 1000, "max_eval_rows": 8}
+FIRST = {"max_rows": 200}  # not of labelled rows: the first thousands are nearly all praise
 SMOKE = _preset(
     "smoke",
     "Every stage in a few steps",
     "The same pipeline, far too short to learn much: it shows within two minutes that every stage works.",
     *_builtin(
-        sft={**FEW, **BRIEF, "max_eval_rows": 4},
+        sft={**FEW, **FIRST, **BRIEF},
         merge={**BRIEF, "eval_tokens": 64, "window": 64},
-        reward={**FEW, "max_length": 48, "max_eval_rows": 8},
-        rlhf={**FEW, **BRIEF, "per_device_train_batch_size": 8, "max_completion_length": 8, "eval_prompts": 4},
+        reward={**FEW, "max_length": 48, "eval_share": 0.05},
+        rlhf={
+            **FEW,
+            **FIRST,
+            **BRIEF,
+            "per_device_train_batch_size": 8,
+            "max_completion_length": 8,
+            "eval_prompts": 4,
+            "judge_share": 0.05,
+        },
         compare={**BRIEF, "context_lengths": [64], "batch_sizes": [1], "repeats": 1, "eval_tokens": 64, "window": 64},
     ),
 )
@@ -110,27 +124,11 @@ PUBLISHED_IMDB = _preset(
     _step(
         "rlhf",
         "rlhf",
-        NEOX,
-        IMDB,
-        {
-            "model": "@merge",
-            "rewards": ["model:lvwerra/distilbert-imdb,label=POSITIVE"],
-            "held_out_reward": "lexicon",
-            "prompt_words": 4,
-            "num_generations": 4,
-            "max_completion_length": 16,
-            "per_device_train_batch_size": 16,
-            "gradient_accumulation_steps": 4,
-            "learning_rate": 1.41e-5,
-            "r": 16,
-            "lora_alpha": 32,
-            "lora_dropout": 0.05,
-            "target_modules": ["query_key_value"],
-            "max_steps": 200,
-        },
+        _fields_of(RLHF_PRESETS, "neox-imdb-sentiment"),
+        {"model": "@merge", "max_steps": 200},
         ASKED,
     ),
-    _compared("int8", NEOX["model"], "reviews", QUICK),
+    _compared("int8", NEOX, "reviews", QUICK),
 )
 QLORA = _preset(
     "qlora",

@@ -35,6 +35,7 @@ PAGES = (
 ASIDE = (  # not in the bar: reached from where they are needed
     Page("What quantization does", "/learn", (*CHARTS, "learn.js")),
     Page("Data", "/data", ("data.js",)),
+    Page("Pipelines", "/pipelines", ("pipelines.js",)),
     Page("Artifact", "/artifacts", ("data.js",)),
     Page("Side by side", "/side-by-side", ("compare.js", "side.js")),
 )
