@@ -7,6 +7,7 @@ from core.jobs.kind import Context, Kind, Machine, Queue, Result, shorten
 from core.memory.model import Model
 from core.training.plan import plan_for
 from core.training.reward_fields import RewardFields
+from core.training.reward_presets import REWARD_PRESETS
 from core.training.reward_values import RewardReport
 
 
@@ -61,5 +62,7 @@ KIND = Kind(
     artifacts=lambda spec: (spec.resume_from,) if spec.resume_from else (),
     peak=peak_for,
     tokens=lambda spec: spec.rows_at_once * spec.max_length,
+    can_pause=True,
+    presets=REWARD_PRESETS,
     help="Make a classifier of labels or a reward model of preferences, proven by loading it again",
 )

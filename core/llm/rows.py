@@ -77,15 +77,18 @@ def encode_row(row: Row, tokenizer: Any, completion_only: bool | None = None, as
 def encode_answers(row: Row, tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The tokens of a preference as TRL's RewardTrainer makes them: the prompt with each of its answers, ended.
 
+    Where the tokenizer has no end-of-text token, as those of encoders, none is put behind a text.
+
     Raises:
-        BadInput: the tokenizer has no chat template for a conversation, or no end-of-text token, or refuses it.
+        BadInput: the tokenizer has no chat template for a conversation, or its template refuses it.
     """
     coder = _Coder(tokenizer, assistant_only=False)
     if row.is_conversational:
-        coder.check_template(HINT)
+        coder.check_template(f"{NAME_ONE} {HINT}")
     prompt = row.fields["prompt"]
+    is_whole = row.is_conversational or tokenizer.eos_token is None
     chosen, rejected = (
-        coder.whole(prompt + (answer if row.is_conversational else coder.ended(answer))).input_ids
+        coder.whole(prompt + (answer if is_whole else coder.ended(answer))).input_ids
         for answer in (row.fields["chosen"], row.fields["rejected"])
     )
     return chosen, rejected

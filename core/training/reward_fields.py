@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from core.data.spec import DataFields
+from core.data.spec import ChatFields
 from core.memory.training import Training
 from core.precision import Precision
 from core.training.fields import TrainFields
@@ -15,7 +15,7 @@ from core.variant import ADVANCED, AUTO
 LABELLED = ("reviews-labelled", "reviews-graded", "reviews")  # built in
 
 
-class RewardFields(TrainFields, DataFields):
+class RewardFields(TrainFields, ChatFields):
     """What is learned, over which base, and how."""
 
     data: str = Field(

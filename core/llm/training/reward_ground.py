@@ -12,7 +12,7 @@ from core.errors import BadInput
 from core.hub.trouble import Stopped
 from core.llm.heads import Headed, load_with_head
 from core.llm.loading import LoadedModel
-from core.llm.rows import Encoded
+from core.llm.rows import Encoded, set_chat_template
 from core.llm.tokenizer import pieces_of
 from core.llm.training.ground import MOST_PIECES, Say, facts_of_model, read_for
 from core.llm.training.reward_rows import Learned, labelled, labels_of, paired, shares_of, task_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from core.jobs.kind import Context
     from core.jobs.reward import RewardSpec
 
-MOST_HELD_OUT = 2_000  # rows that the trained reward is judged by; those of an evaluation meanwhile are fewer
+MOST_HELD_OUT = 500  # rows that the trained reward is judged by; those of an evaluation meanwhile are fewer
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class RewardGround:
     @property
     def ends_texts(self) -> bool:
         """Whether it learns from texts that end with the end-of-text token."""
-        is_text = not self.data.rows[0].is_conversational
-        return self.task == "preferences" and is_text
+        is_text = self.task == "preferences" and not self.data.rows[0].is_conversational
+        return is_text and self.loaded.tokenizer.eos_token is not None
 
 
 def lay_reward_ground(spec: RewardSpec, context: Context, say: Say) -> RewardGround:
@@ -85,6 +85,7 @@ def lay_reward_ground(spec: RewardSpec, context: Context, say: Say) -> RewardGro
         raise Stopped
     _check_length(spec, headed.loaded)
     _settle_padding(headed.loaded)
+    set_chat_template(headed.loaded.tokenizer, spec.chat_template)
     say("making tokens of the rows")
     train, held_out = (
         _tokens(rows, headed, task, spec.max_length) for rows in (data.train, data.evaluation[:MOST_HELD_OUT])

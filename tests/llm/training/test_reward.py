@@ -28,6 +28,7 @@ from trl.trainer.reward_trainer import RewardTrainer
 
 from core.catalog import resolve
 from core.catalog.describe import describe
+from core.catalog.listing import list_models
 from core.data.read import read_data
 from core.data.spec import DataFields
 from core.errors import BadInput, NotAClassifier, NotANumber
@@ -197,6 +198,7 @@ def test_the_reward_is_a_whole_model_that_is_found_and_scores_as_it_was_trained(
     source = resolve(folder.name, door.home)
     info = describe(source)
     assert (info.role, info.problem, info.architecture) == (Role.CLASSIFIER, "", "LlamaForSequenceClassification")
+    assert [one.role for one in list_models(door.home, door.home / "cache") if one.name == folder.name] == [info.role]
     again = load_classifier(source)
     assert again.labels == ("negative", "positive")
     prove_classifier(again)
@@ -269,6 +271,33 @@ def test_any_base_that_gets_a_head(family: str, labelled: str, door: Door, tmp_p
     found = rewarded(door, str(folder), labelled, method="lora")
     assert found.is_proven, found.notes
     assert found.step == 6
+
+
+def test_an_encoder_without_an_end_of_text_learns_preferences_too(pairs: str, door: Door, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    BertForMaskedLM(BertConfig(**dict[str, Any](ENCODER))).save_pretrained(folder)
+    tokenizer = word_tokenizer()
+    tokenizer.pad_token = "w0"
+    tokenizer.save_pretrained(folder)
+    found = rewarded(door, str(folder), pairs)
+    assert found.is_proven
+    assert not read_lineage(kept(door))["ends_texts"]
+
+
+def test_conversations_are_written_by_the_template_that_is_named(model: str, door: Door, tmp_path: Path) -> None:
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": f"w{nth}"}],
+            "chosen": [{"role": "assistant", "content": "w7"}],
+            "rejected": [{"role": "assistant", "content": "w9"}],
+        }
+        for nth in range(20, 60)
+    ]
+    data = write(tmp_path / "talk.jsonl", rows)
+    with pytest.raises(BadInput, match="no chat template") as refused:
+        rewarded(door, model, data)
+    assert "chatml" in refused.value.hint
+    assert rewarded(door, model, data, chat_template="chatml", max_length=40).is_proven
 
 
 def test_of_several_labels_each_has_its_share(model: str, door: Door, tmp_path: Path) -> None:
