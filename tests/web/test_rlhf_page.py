@@ -156,9 +156,9 @@ def test_a_reward_of_the_address_is_filled_in_with_its_judge(page: Train) -> Non
     asked = {"reward": "model:X,label=positive", "judge_data": "reviews-labelled", "judge_share": "0.5"}
     filled = shown(page, page.open(event(**asked), request()))
     assert [written(row) for row in filled["rewards"]["rows"]] == ["model:X,label=positive"]
-    assert filled["judge_share"] == "0.5"
+    assert filled["judge_share"] == 0.5
     assert filled["held_out_reward"].keys() == {"offers"}  # what stands there stays
-    broken = shown(page, page.open(event(reward=EVIL), request()))
+    broken = shown(page, page.open(event(reward=EVIL, judge_share=EVIL), request()))
     assert broken["rewards"]["rows"][0]["argument"] == EVIL
 
 

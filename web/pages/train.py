@@ -7,6 +7,7 @@ checkpoint to go on from; `/train?jobs=A,B` lays the curves of several over each
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -38,10 +39,8 @@ SEND = "wb.trainSender(element, trigger, 'send')"
 COMMAND = "wb.command(trigger, 'follow')"
 OVER = "wb.over(element, props, watch, trigger, 'opened')"
 RUNS = "wb.trainRuns(element)"
-PREFILLED = (
-    "model", "data", "adapter", "dtype", "resume_from", "judge_data", "judge_share", "judge_label", "min_chars",
-    "max_chars",
-)  # fmt: skip
+PREFILLED = ("model", "data", "adapter", "dtype", "resume_from", "judge_data", "judge_label")
+NUMBERS = ("judge_share", "min_chars", "max_chars")
 Values = dict[Any, Any]
 
 
@@ -104,6 +103,7 @@ class Train(ActsOnJobs):
         except WorkbenchError as error:
             trouble = said(error.message, error.hint)
         spec |= {name: word for name in PREFILLED if (word := _word(data, name))}
+        spec |= {name: number for name in NUMBERS if (number := _number(data, name)) is not None}
         if reward := _word(data, "reward"):
             spec["rewards"] = [reward]
         return [gr.skip(), trouble, *self._filled(client, spec)]
@@ -192,6 +192,14 @@ def _elsewhere(kind: str, data: Mapping[str, Any]) -> str:
 
 def _at_most(value: Any, most: int) -> Any:
     return min(value, most) if isinstance(value, int) else most
+
+
+def _number(data: Mapping[str, Any], name: str) -> float | None:
+    """A number of the address; None where it is none."""
+    with suppress(ValueError):
+        found = float(_word(data, name))
+        return int(found) if found.is_integer() else found
+    return None
 
 
 def _word(data: Mapping[str, Any], name: str) -> str:
