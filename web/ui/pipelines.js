@@ -40,7 +40,7 @@
         place.wbHtml = null;
         trigger("fill", {name: preset.dataset.preset});
       }
-      if (event.target.closest("[data-add]")) trigger("more", {steps: read(place), kind: form.querySelector("[data-kind]").value});
+      if (event.target.closest("[data-add]")) trigger("more", {steps: read(place), kind: form.querySelector("[data-more]").value});
       if (event.target.closest("[data-remove]")) { event.target.closest("[data-step]").remove(); ask(); }
       if (event.target.closest("[data-send]") && event.detail <= 1) send();
     });
