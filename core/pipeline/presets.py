@@ -102,7 +102,7 @@ SMOKE = _preset(
     *_builtin(
         sft={**FEW, **FIRST, **BRIEF},
         merge={**BRIEF, "eval_tokens": 64, "window": 64},
-        reward={**FEW, "max_length": 48, "eval_share": 0.05},
+        reward={**FEW, "max_length": 48, "eval_share": 0.02},
         rlhf={
             **FEW,
             **FIRST,
@@ -110,9 +110,17 @@ SMOKE = _preset(
             "per_device_train_batch_size": 8,
             "max_completion_length": 8,
             "eval_prompts": 4,
-            "judge_share": 0.05,
+            "judge_share": 0.02,
         },
-        compare={**BRIEF, "context_lengths": [64], "batch_sizes": [1], "repeats": 1, "eval_tokens": 64, "window": 64},
+        compare={
+            **BRIEF,
+            "variants": ["auto+name=base", "auto+merged=@merge+adapter=@rlhf+name=rlhf"],
+            "context_lengths": [64],
+            "batch_sizes": [1],
+            "repeats": 1,
+            "eval_tokens": 64,
+            "window": 64,
+        },
     ),
 )
 PUBLISHED_IMDB = _preset(
