@@ -41,7 +41,13 @@ def offer_of(client: Workbench, name: str) -> RewardOffer | None:
     job = _maker(client, name)
     if job is not None and not is_proven(job):
         return None
-    return RewardOffer(name, job.name if job else short(name), labels_here(name, client.settings.home))
+    return RewardOffer(name, title_of(client, name), labels_here(name, client.settings.home))
+
+
+def title_of(client: Workbench, name: str) -> str:
+    """What a reward is called: one that a job made by the name of the job."""
+    job = _maker(client, name)
+    return job.name if job else short(name)
 
 
 def is_proven(job: Job) -> bool:

@@ -13,6 +13,7 @@ from core.training.fields import TrainFields
 from core.training.rewards import Reward, Scale, Sort
 from core.variant import AUTO
 from web.headlines import short
+from web.rewards_here import title_of
 from web.train_data import known_rows, title_of_data
 from web.train_kinds import Trained
 
@@ -49,9 +50,9 @@ def _of_rlhf(client: Workbench, spec: RlhfSpec) -> Iterator[tuple[str, str]]:
     if spec.is_online:
         *counted, last = spec.parsed_rewards
         trained, watched = (counted, last) if spec.held_out_reward else ([*counted, last], None)
-        yield "Rewards", "; ".join(map(reward_said, trained))
+        yield "Rewards", "; ".join(reward_said(client, one) for one in trained)
         if watched:
-            yield "Watched", reward_said(watched)
+            yield "Watched", reward_said(client, watched)
         ceiling = f"ends at {spec.max_kl:g} nats a token from the reference" if spec.max_kl else "no ceiling of KL"
         yield "Guards", f"{ceiling}; {'any alarm ends it' if spec.stop_on_alarm else 'alarms are said'}"
     if spec.eval_prompts:
@@ -65,11 +66,12 @@ def _of_reward(spec: Trained) -> Iterator[tuple[str, str]]:
         yield "Proven by", "loading it again from its files: only with the same scores can it be used as a reward"
 
 
-def reward_said(one: Reward) -> str:
+def reward_said(client: Workbench, one: Reward) -> str:
     """A reward in words."""
     match one.sort:
         case Sort.MODEL:
-            what = f"“{one.label}” by {short(one.argument)}, {SCALES[one.scale]}" if one.label else short(one.argument)
+            name = title_of(client, one.argument)
+            what = f"“{one.label}” by {name}, {SCALES[one.scale]}" if one.label else f"what {name} gives"
         case Sort.LENGTH:
             what = f"answers of {one.argument} words"
         case Sort.WORDS:

@@ -18,6 +18,7 @@
         for (const field of part.querySelectorAll("[data-of=argument]")) if (!part.hidden && field.value !== row.argument) field.value = row.argument;
       }
       const offer = offers().find(one => one.value === row.argument), list = box.querySelector("label datalist");
+      box.querySelector("[data-known]").textContent = row.sort === "model" && offer && offer.title !== offer.value ? offer.title : "";
       options(list, (offer?.labels || []).map(label => [label, label]));
     };
     const place = (row, at) => {
