@@ -31,10 +31,10 @@ def _news(before: PipelineReport | None, now: PipelineReport) -> Iterator[str]:
         known = before.step(step.name) if before else None
         if step.state is StepState.WAITING or (known and known.state is step.state):
             continue
-        if step.state is StepState.SUCCEEDED:
-            yield f"{' · '.join(part for part in _row(step) if part)}"
-        else:
-            yield f"{step.name} · {step.kind} · {step.state}"
+        name, kind, state, took, said = _row(step)
+        what = name if name == kind else f"{name} ({kind})"
+        is_done = step.state is StepState.SUCCEEDED
+        yield " · ".join(filter(None, (what, state, took, said) if is_done else (what, state)))
 
 
 PIPELINE = ResultPrinter(PipelineReport, _lines, _news)

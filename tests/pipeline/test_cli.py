@@ -90,7 +90,7 @@ def test_steps_and_news_are_told_in_lines(hands: Hands, workbench: Workbench) ->
     printer = printer_of("pipeline")
     assert printer is not None
     now: Job = workbench.show(pipeline)
-    assert [line.partition(" · ")[0] for line in printer.news(before, now)] == ["a", "b"]
+    assert [line.partition(" · ")[0] for line in printer.news(before, now)] == ["a (make)", "b (make)"]
 
 
 def test_waiting_for_a_pipeline_that_is_held_ends_with_its_reason(
