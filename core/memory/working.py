@@ -16,6 +16,7 @@ from core.precision import Precision
 
 SOURCE = f"the operations of a layer in {BUILT_BY}, the largest moment of one layer"
 HEAP_PERCENT, HOLE_BYTES = 55, 2**20
+HEAP_PERCENT_WITHOUT_LOGITS = 90
 UNPACKED_CARD, UNPACKED_HOST = 2, 4  # bytes a weight; on a host oneDNN copies it into an order of its own
 MASK_BYTES = 3  # a boolean mask and the additive one that it is turned into
 
@@ -103,10 +104,12 @@ def heap_part(parts: Iterable[Part], precision: Precision, n_layers: int) -> Par
     sizes = {one.name: one.n_bytes for one in parts}
     cache = sizes.get("KV cache", 0)
     passing = sum(sizes.get(name, 0) for name in ("activations", "logits and loss"))
+    # logits are blocks so large that they go back; where there are none, all is of blocks that stay
+    percent = HEAP_PERCENT if "logits and loss" in sizes else HEAP_PERCENT_WITHOUT_LOGITS
     holes = HOLE_BYTES * n_layers if precision is Precision.INT8 else 0
     words = f"a second cache {size(cache)}"
     words += f" + holes in {n_layers} layers × {size(HOLE_BYTES)}" if holes else ""
-    words += f" + {HEAP_PERCENT} % of {size(passing)} that comes and goes" if passing else ""
+    words += f" + {percent} % of {size(passing)} that comes and goes" if passing else ""
     return part(
-        "heap", cache + holes + passing * HEAP_PERCENT // 100, words, "fitted to runs on one CPU (glibc, torch 2.13)"
+        "heap", cache + holes + passing * percent // 100, words, "fitted to runs on one CPU (glibc, torch 2.13)"
     )

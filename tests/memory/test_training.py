@@ -158,3 +158,16 @@ def test_methods_and_precisions_that_do_not_go_together_are_refused() -> None:
             _parts(precision, Training(method))  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="rank must lie between"):
         Training("lora", rank=0)
+
+
+def test_a_head_over_whole_texts_makes_no_logits_of_words() -> None:
+    model = read_model(next(one for one in configs().values() if one.get("model_type") == "llama"))
+
+    def parts_of(loss: Any) -> dict[str, int]:
+        given: dict[str, Any] = {"precision": Precision.BFLOAT16, "context": 64, "batch": 16, "on_host": True}
+        return {one.name: one.n_bytes for one in estimate(model, training=Training("lora", loss=loss), **given).parts}
+
+    words, texts = parts_of("plain"), parts_of("sequence")
+    assert "logits and loss" not in texts
+    assert texts["head and loss"] < words["logits and loss"]
+    assert texts["activations"] == words["activations"]
