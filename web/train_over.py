@@ -52,8 +52,12 @@ def _figures(job: Job) -> dict[str, str]:
     """What a run came to, by name; each run of a kind has the same names."""
     found = result_of(job) or RESULTS[job.kind]()
     special = _of_rlhf(found) if isinstance(found, RlhfResult) else _of_loss(found)
-    told = {name: NONE if value is None else significant(value) for name, value in special.items()}
+    told = {name: _written(value) for name, value in special.items()}
     return {"Steps": f"{found.step:,}", **told, "Time": written(found.seconds, "s") if found.seconds else NONE}
+
+
+def _written(value: float | None) -> str:
+    return NONE if value is None else f"{value:,}" if isinstance(value, int) else significant(value)
 
 
 def _of_loss(found: TrainResult) -> dict[str, float | None]:

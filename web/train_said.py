@@ -55,6 +55,7 @@ def _of_rlhf(client: Workbench, spec: RlhfSpec) -> Iterator[tuple[str, str]]:
             yield "Watched", reward_said(client, watched)
         ceiling = f"ends at {spec.max_kl:g} nats a token from the reference" if spec.max_kl else "no ceiling of KL"
         yield "Guards", f"{ceiling}; {'any alarm ends it' if spec.stop_on_alarm else 'alarms are said'}"
+    yield "Reference", f"{short(spec.model)} with its adapter off: it takes no memory of its own"
     if spec.eval_prompts:
         judge = f", judged by what {title_of_data(client, spec.judge_data)} teaches" if spec.judge_data else ""
         yield "Before and after", f"{spec.eval_prompts:,} held-out prompts{judge}"

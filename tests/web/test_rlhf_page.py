@@ -134,6 +134,7 @@ def test_the_card_says_how_it_learns_from_what_and_what_ends_it(page: Train, wor
         "ends at 2 nats a token from the reference",
         "64 held-out prompts, judged by what reviews-labelled teaches",
         "16 answers to 4 prompts a step, of at most 32 tokens",
+        "with its adapter off: it takes no memory",
         "predicted peak",
         "Ready.",
     ):
