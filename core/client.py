@@ -18,25 +18,23 @@ from core.data.uploads import Upload, Uploads
 from core.errors import BadInput, NotFound, NoWorker
 from core.ids import is_id
 from core.jobs import Kinds, pipeline
-from core.jobs.pipeline import PipelineSpec
-from core.pipeline.steps import with_changes
-from core.pipelining import Pipelining
+from core.pipelining.client import OnPipelines
 from core.queue import make_app, send
 from core.settings import Settings
-from core.spec import Spec, parse_spec
+from core.spec import Spec
 from core.states import State
 from core.store import Store
 from core.store.holdings import Holding
 from core.store.models import FoundModel
 from core.store.queries import AttemptInfo, JobFilter, Place
 from core.store.workers import WorkerInfo
-from core.submitting import Submitting, abilities
+from core.submitting import abilities
 from core.training.tensorboard import run_name, write_events
 from core.values import ArtifactRef, Event, Job, Metric, Visibility
 from core.watch import Tail, Update, follow
 
 
-class Workbench:
+class Workbench(OnPipelines):
     """Submit, show, list, watch, cancel, retry and delete jobs, on behalf of one person.
 
     Every method raises `NotFound` for a job that is not there or not to be seen, and `NotAllowed` where only its
@@ -89,7 +87,7 @@ class Workbench:
         """
         new = self._submitting.new_job(kind, spec, priority)
         if kind == pipeline.NAME:
-            self._pipelining.check(parse_spec(PipelineSpec, new.spec).steps, self.who)
+            self.check_pipeline(new.spec)
         parent = self.show(parent).id if parent else None
         new = replace(new, name=name or new.name, visibility=visibility, key=key, parent=parent, retry_of=retry_of)
         submitted, is_new = self.store.submit(new)
@@ -236,48 +234,6 @@ class Workbench:
             self._wake(found.queue, found.id)
         return self._told(found)
 
-    def resume_pipeline(self, job: str, changes: Mapping[str, Any] | None = None) -> Job:
-        """Let a pipeline go on that is paused or held by a step: what went wrong is run again.
-
-        Args:
-            changes: other values for fields of steps that have not succeeded, by STEP.FIELD.
-
-        Raises:
-            IllegalMove: nothing of it is held.
-            BadInput: a change is refused.
-        """
-        found = check_changed(self.who, self._pipeline(job))
-        self._pipelining.resume(found.id, self.who.name, Who(found.owner), changes)
-        return self._told(found)
-
-    def restart(self, job: str, from_step: str = "", changes: Mapping[str, Any] | None = None) -> Job:
-        """Submit a pipeline once more: `from_step` and all that depend on it run anew, and so does what has changed.
-
-        Args:
-            changes: other values for fields of its steps, by STEP.FIELD.
-
-        Raises:
-            BadInput: there is no such step or field.
-        """
-        found = self._pipeline(job)
-        steps = with_changes(found.spec["steps"], changes or {})
-        spec = {**found.spec, "steps": steps, "fresh_from": from_step}
-        return self.submit(pipeline.NAME, spec, name=found.name, retry_of=found.id, priority=found.priority)
-
-    def check_pipeline(self, spec: Mapping[str, Any]) -> None:
-        """Refuse a pipeline that `submit` would refuse.
-
-        Raises:
-            BadInput, NotFound: with the step that is wrong.
-        """
-        self._pipelining.check(parse_spec(PipelineSpec, spec).steps, self.who)
-
-    def _pipeline(self, job: str) -> Job:
-        found = self.show(job)
-        if found.kind != pipeline.NAME:
-            raise BadInput(f"Job {found.id} is no pipeline but a {found.kind}.")
-        return found
-
     def metrics(self, job: str) -> Sequence[Metric]:
         """What a training run logged, in the order of its steps."""
         return self.store.metrics(self.show(job).id)
@@ -376,14 +332,6 @@ class Workbench:
         if changed.pipeline_id:
             self._pipelining.advance(changed.pipeline_id)
         return self.store.job(changed.id)
-
-    @property
-    def _submitting(self) -> Submitting:
-        return Submitting(self.store, self.kinds, self.settings.home, self.who)
-
-    @property
-    def _pipelining(self) -> Pipelining:
-        return Pipelining(self.store, self.kinds, self.settings.home, self._wake, self._ring)
 
     def _wake(self, queue: str, job_id: str) -> None:
         if self._app:

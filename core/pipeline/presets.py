@@ -86,7 +86,7 @@ DEMO = _preset(
             "max_steps": 40,
             "per_device_train_batch_size": 32,
             "max_completion_length": 20,
-            "learning_rate": 5e-4,
+            "learning_rate": 4e-4,
             "beta": 0.03,
         },
         compare={**QUICK, "eval_tokens": 2048, "window": 128},

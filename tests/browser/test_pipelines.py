@@ -13,6 +13,7 @@ from tests.support import eventually
 def claimed(bench: Workbench, pipeline: str) -> Claim:
     """The first step that waits, in the hands of a worker that does nothing."""
     claim = eventually(lambda: bench.store.claim("batch", "nobody", 600))
+    assert claim is not None
     assert claim.pipeline_id == pipeline
     bench._pipelining.advance(pipeline)
     return claim

@@ -80,7 +80,11 @@ def test_every_field_of_a_step_is_asked_with_its_help_and_what_is_given_stands_f
 
 
 def test_a_strangers_steps_are_escaped_and_unknown_kinds_left_out(workbench: Workbench) -> None:
-    steps = [{"name": HOSTILE, "kind": "sft", "fields": {"data": HOSTILE}}, {"name": "x", "kind": HOSTILE}, {}]
+    steps: list[dict[str, Any]] = [
+        {"name": HOSTILE, "kind": "sft", "fields": {"data": HOSTILE}},
+        {"name": "x", "kind": HOSTILE},
+        {},
+    ]
     shown = render_steps(workbench, steps)
     assert "<img" not in shown
     assert shown.count("data-step ") == 1
