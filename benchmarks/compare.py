@@ -59,7 +59,7 @@ class Alone:
         told = json.loads(_python("-c", ABILITIES))
         from core.abilities import Abilities
 
-        return Machine(Abilities.model_validate(told), card.memory_kind, card.free_bytes)
+        return Machine(Abilities.model_validate(told), card.memory_kind, card.free_bytes, self.home)
 
     def __getattr__(self, _name: str) -> Callable[..., None]:
         return lambda *_, **__: None  # progress, results and samples go nowhere

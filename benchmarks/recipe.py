@@ -167,14 +167,15 @@ class _Recipe:
         from core.llm.training.completions import complete
 
         rows = self._rows("reviews", min_chars=40, max_chars=220)
-        judge = judge_of(self._rows("reviews-labelled", eval_share=0.5).evaluation, 42)
+        judge = judge_of(self._rows("reviews-labelled", min_chars=40, max_chars=220, eval_share=0.5).evaluation, 42)
         begins = dict.fromkeys(" ".join(row.fields["text"].split()[:PROMPT_WORDS]) for row in rows.evaluation)
         prompts = list(begins)[:N_JUDGED]
 
         def share() -> float:
             made = complete(
-                trainer.model, self._tokenizer, prompts, max_new_tokens=NEW_TOKENS, temperature=1.0, top_p=1.0, seed=42
-            )
+                trainer.model, self._tokenizer, prompts, max_new_tokens=NEW_TOKENS, temperature=1.0, top_p=1.0, seed=42,
+                at_once=32,
+            )  # fmt: skip
             texts = [prompt + one.text for prompt, one in zip(prompts, made, strict=True)]
             return float(judge.share(texts).value)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.abilities import Choice
-from core.data.spec import DataFields
+from core.data.spec import ChatFields
 from core.ids import is_id
 from core.jobs.kind import Context, Kind, Machine, Queue, Result, shorten
 from core.memory.model import Model
@@ -12,7 +12,7 @@ from core.training.rlhf_plan import rlhf_plan
 from core.training.rlhf_values import RlhfResult as Values
 
 
-class RlhfSpec(RlhfFields, DataFields):
+class RlhfSpec(RlhfFields, ChatFields):
     """Which model learns to please which rewards on which prompts, and how far it may go; the words are TRL's."""
 
 

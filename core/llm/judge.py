@@ -21,7 +21,7 @@ from core.llm.statistics import wilson
 
 FOLDS, STRENGTH = 5, 10.0
 MANY = 1_000  # texts: beyond it words that are in one alone tell nothing
-POSITIVE = "positive"
+POSITIVE, OTHER = "positive", "\0"  # all other labels are one
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,13 @@ def fit_judge(texts: Sequence[str], labels: Sequence[str], seed: int, positive: 
     from sklearn.pipeline import make_pipeline
 
     label_of = dict(zip(reversed(texts), reversed(labels), strict=True))
-    distinct, given = list(label_of), list(label_of.values())
-    _check(Counter(given), positive)
+    _check(Counter(label_of.values()), positive)
+    distinct, given = list(label_of), [label if label == positive else OTHER for label in label_of.values()]
     counter = CountVectorizer(ngram_range=(1, 2), min_df=2 if len(distinct) > MANY else 1)
-    counted = counter.fit_transform(distinct)  # once: that takes most of the time, and knows no label
+    try:
+        counted = counter.fit_transform(distinct)  # once: that takes most of the time, and knows no label
+    except ValueError as error:
+        raise BadInput("The judge's texts hold no words.", "Take reviews-labelled, for example.") from error
     model = make_pipeline(
         TfidfTransformer(sublinear_tf=True), LogisticRegression(C=STRENGTH, solver="liblinear", random_state=seed)
     )

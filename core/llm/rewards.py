@@ -11,11 +11,12 @@ from core.catalog import resolve
 from core.comparison.builtin_texts import builtin_lexicon
 from core.errors import NotANumber
 from core.llm.classifier import Classifier, load_classifier, prove_classifier, reward_of
+from core.llm.rows import written
 from core.training.rewards import Reward, Sort
 from core.training.texts import words_of
 
-Scorer = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
-"""From prompts and their answers to a number for each."""
+Scorer = Callable[[Sequence[Any], Sequence[str]], Sequence[float]]
+"""From prompts, texts or messages, and their answers to a number for each."""
 NORMAL = 15.0  # as VADER's compound score has it
 
 
@@ -41,7 +42,7 @@ class Rewards:
         """One function a part, whose numbers are held against what they must be."""
         return [_checked(reward.name, scorer) for reward, scorer in self._parts]
 
-    def score(self, prompts: Sequence[str], answers: Sequence[str]) -> dict[str, list[float]]:
+    def score(self, prompts: Sequence[Any], answers: Sequence[str]) -> dict[str, list[float]]:
         """What each part gives to each answer.
 
         Raises:
@@ -95,12 +96,24 @@ def _scorer(reward: Reward, models: dict[str, Classifier], home: Path, tell: Cal
 def _by_model(reward: Reward, classifier: Classifier) -> Scorer:
     reward_of(classifier.score([""]), classifier.labels, reward.label, reward.scale.value)  # it has such a label
 
-    def scores(prompts: Sequence[str], answers: Sequence[str]) -> list[float]:
-        logits = classifier.score([prompt + answer for prompt, answer in zip(prompts, answers, strict=True)])
+    tokenizer = classifier.loaded.tokenizer
+
+    def scores(prompts: Sequence[Any], answers: Sequence[str]) -> list[float]:
+        logits = classifier.score([whole(*one, tokenizer) for one in zip(prompts, answers, strict=True)])
         found: list[float] = reward_of(logits, classifier.labels, reward.label, reward.scale.value).tolist()
         return found
 
     return scores
+
+
+def whole(prompt: Any, answer: str, tokenizer: Any = None) -> str:
+    """A prompt with its answer: messages by the template of who reads them, without one below each other."""
+    if isinstance(prompt, str):
+        return prompt + answer
+    messages = [*prompt, {"role": "assistant", "content": answer}]
+    if tokenizer is not None and tokenizer.chat_template:
+        return written(messages, tokenizer, asks=False)
+    return "\n".join(str(one["content"]) for one in messages)
 
 
 def _nearness(n_words: int, wanted: int) -> float:
@@ -112,11 +125,12 @@ def _compound(total: float) -> float:
 
 
 def _checked(name: str, scorer: Scorer) -> Scorer:
-    def scores(prompts: Sequence[str], answers: Sequence[str]) -> Sequence[float]:
+    def scores(prompts: Sequence[Any], answers: Sequence[str]) -> Sequence[float]:
         found: Any = scorer(prompts, answers)
         if len(found) != len(answers):
             raise NotANumber(f"The reward {name} gave {len(found)} numbers for {len(answers)} answers.")
-        if odd := next((text for one, text in zip(found, answers, strict=True) if not math.isfinite(one)), None):
+        odd = next((text for one, text in zip(found, answers, strict=True) if not math.isfinite(one)), None)
+        if odd is not None:
             raise NotANumber(f"The reward {name} gave no number for an answer: {odd[:120]!r}.", "Take another reward.")
         return list(found)
 

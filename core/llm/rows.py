@@ -109,6 +109,18 @@ def set_chat_template(tokenizer: Any, name: str) -> None:
     tokenizer.chat_template = CHAT_TEMPLATES[name]
 
 
+def written(messages: list[dict[str, str]], tokenizer: Any, *, asks: bool = True) -> str:
+    """A conversation as the model reads it; where it `asks`, up to where the answer begins.
+
+    Raises:
+        BadInput: there is no chat template, or it refuses the conversation.
+    """
+    coder = _Coder(tokenizer, assistant_only=False)
+    coder.check_template(f"{NAME_ONE} {HINT}")
+    made: str = coder.templated(messages, tokenize=False, return_dict=False, add_generation_prompt=asks)
+    return made
+
+
 @dataclass(frozen=True)
 class _Coder:
     tokenizer: Any
@@ -139,13 +151,13 @@ class _Coder:
     def _prompt(self, prompt: Any) -> tuple[int, ...]:
         if isinstance(prompt, str):
             return tuple(self.tokenizer(text=prompt)["input_ids"])
-        return tuple(self._templated(prompt, add_generation_prompt=True)["input_ids"])
+        return tuple(self.templated(prompt, add_generation_prompt=True)["input_ids"])
 
     def _tokens(self, content: Any) -> tuple[tuple[int, ...], tuple[bool, ...]]:
         if isinstance(content, str):
             ids = tuple(self.tokenizer(text=content)["input_ids"])
             return ids, (True,) * len(ids)
-        made = self._templated(content, return_assistant_tokens_mask=self.assistant_only)
+        made = self.templated(content, return_assistant_tokens_mask=self.assistant_only)
         ids = tuple(made["input_ids"])
         if not self.assistant_only:
             return ids, (True,) * len(ids)
@@ -157,11 +169,10 @@ class _Coder:
             )
         return ids, mask
 
-    def _templated(self, messages: list[dict[str, str]], **more: Any) -> Any:
+    def templated(self, messages: list[dict[str, str]], **more: Any) -> Any:
+        usual: dict[str, Any] = {"tokenize": True, "return_dict": True, "chat_template": self._template()}
         try:
-            return self.tokenizer.apply_chat_template(
-                messages, tokenize=True, return_dict=True, chat_template=self._template(), **more
-            )
+            return self.tokenizer.apply_chat_template(messages, **(usual | more))
         except BadInput:
             raise
         except Exception as error:  # a template is a stranger's program, and may raise anything

@@ -31,7 +31,8 @@ class Guards:
         self._max_kl = max_kl
         self._first: list[Mapping[str, float]] = []
         self._last: deque[Mapping[str, float]] = deque(maxlen=N_STEPS)
-        self._given: set[str] = set()
+        self.given: set[str] = set()
+        """The signs that were told."""
 
     def look(self, step: int, figures: Mapping[str, float]) -> list[Alarm]:
         """What is new at this step: each sign is told once.
@@ -43,8 +44,8 @@ class Guards:
         self._last.append(figures)
         if len(self._first) < N_STEPS:
             self._first.append(figures)
-        found = [Alarm(step=step, sign=sign, message=words) for sign, words in self._signs() if sign not in self._given]
-        self._given |= {one.sign for one in found}
+        found = [Alarm(step=step, sign=sign, message=words) for sign, words in self._signs() if sign not in self.given]
+        self.given |= {one.sign for one in found}
         return found
 
     def _signs(self) -> Iterator[tuple[str, str]]:

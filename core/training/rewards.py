@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from core.errors import BadInput
@@ -44,12 +44,15 @@ class Reward:
     label: str = ""
     scale: Scale = Scale.LOG_ODDS
     weight: float = 1.0
+    nth: int = 1
+    """Of several that would be called the same."""
 
     @property
     def name(self) -> str:
         """What its curve is called."""
         said = self.label or "model" if self.sort is Sort.MODEL else f"{self.sort} {self.argument}".strip()[:40]
-        return said if self.weight else f"held-out {said}"
+        counted = said if self.nth == 1 else f"{said} {self.nth}"
+        return counted if self.weight else f"held-out {counted}"
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -78,16 +81,17 @@ def parse_reward(text: str) -> Reward:
 
 
 def parse_rewards(texts: tuple[str, ...]) -> tuple[Reward, ...]:
-    """Several, no two of which would have the same curve.
+    """Several, each with a name of its own.
 
     Raises:
-        BadInput: one is none, or two are called the same.
+        BadInput: one is none.
     """
-    found = tuple(parse_reward(text) for text in texts)
-    names = [one.name for one in found]
-    if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise BadInput(f"Two rewards are called {twice}.", "Leave one of them out.")
-    return found
+    found: list[Reward] = []
+    for text in texts:
+        one = parse_reward(text)
+        alike = sum(replace(other, nth=1).name == one.name for other in found)
+        found.append(replace(one, nth=1 + alike))
+    return tuple(found)
 
 
 def _options(text: str, parts: list[str]) -> dict[str, str]:

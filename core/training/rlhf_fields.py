@@ -41,7 +41,7 @@ class RlhfFields(TrainFields):
     per_device_train_batch_size: int = Field(16, ge=1, le=1024, description="Answers that are computed at once")
     beta: float = Field(0.05, ge=0, le=10, description="How much each nat of KL to the reference costs")
     max_kl: float = Field(
-        2.0, ge=0, le=100, description="End the run at this KL to the reference, nats a token; 0: never"
+        2.0, ge=0, le=100, description="rloo, grpo: end the run at this KL to the reference, nats a token; 0: never"
     )
     stop_on_alarm: bool = Field(
         False, description="End the run at any sign that the reward is tricked", json_schema_extra=ADVANCED
@@ -76,10 +76,14 @@ class RlhfFields(TrainFields):
             raise ValueError("The reference is the model with its adapter off: take method lora.")
         if self.early_stopping_patience:
             raise ValueError("early_stopping_patience looks at a held-out loss, which there is none of: set max_kl.")
+        if self.lora_dropout:
+            raise ValueError("lora_dropout: answers and their likelihoods would differ by chance; leave it at 0.")
         if self.algorithm == "dpo":
             return self
-        if not self.rewards:
-            raise ValueError(f"{self.algorithm} needs a reward: {HELP}.")
+        if not any(one.weight for one in self.parsed_rewards):
+            raise ValueError(f"{self.algorithm} needs a reward that counts: {HELP}.")
+        if not self.beta and self.max_kl:
+            raise ValueError("With beta 0 no KL is measured, so that max_kl cannot hold: set it to 0, or beta to 1e-6.")
         if self.rows_per_step % self.num_generations:
             raise ValueError(
                 f"A step has {self.rows_per_step} answers (per_device_train_batch_size × gradient_accumulation_steps), "

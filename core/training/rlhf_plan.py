@@ -29,8 +29,8 @@ def rlhf_plan(
 ) -> Plan:
     """Choose what the spec leaves open, with the rewards' models in memory all the while.
 
-    The reference costs nothing: it is the policy with its adapter off. Answers are made without a gradient and with
-    fewer bytes than the step that learns from them, which makes the peak.
+    The reference costs nothing: it is the policy with its adapter off. The peak is that of the step that learns, or of
+    answering as many prompts at once, whichever is larger.
 
     Args:
         longest: tokens of a prompt with its answer.
@@ -48,11 +48,15 @@ def rlhf_plan(
         usable_bytes=max(usable_bytes - beside, 0),
         can_be_fused=False,
     )
-    if not beside:
+    if not made.predicted_bytes or model is None:
         return made
+    answering = 0
+    if spec.is_online:
+        needs = needs_of(model, precision, spec.attn_implementation, on_host=not on_card)
+        answering = needs.held_bytes + needs.request_bytes + rows * longest * needs.token_bytes
     said = f"Its reward models take {beside / 1e9:.3g} GB beside it; the reference takes nothing."
-    predicted = made.predicted_bytes + beside if made.predicted_bytes else 0
-    return replace(made, predicted_bytes=predicted, reasons=(*made.reasons, said))
+    reasons = (*made.reasons, said) if beside else made.reasons
+    return replace(made, predicted_bytes=max(made.predicted_bytes, answering) + beside, reasons=reasons)
 
 
 def _needs(names: Sequence[str], home: Path, *, on_card: bool) -> list[Needs]:

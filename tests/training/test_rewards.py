@@ -54,6 +54,11 @@ def test_a_reward_is_read_as_it_is_written(text: str, reward: Reward, name: str)
     assert found.name == name
 
 
+def test_rewards_that_would_be_called_the_same_are_counted() -> None:
+    found = parse_rewards(("model:a", "model:b*0.5", "model:a,label=x", "model:b,label=x", "model:c*0"))
+    assert [one.name for one in found] == ["model", "model 2", "x", "x 2", "held-out model"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

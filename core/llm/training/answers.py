@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import GenerationConfig
 
 from core.data.values import Row
-from core.llm.rows import Encoded
+from core.llm.rows import Encoded, written
 from core.training.values import Judged, Try
 
 FIRST_WORDS = 4
@@ -56,7 +57,7 @@ def answer(
                 pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
             )[0, ids.shape[1] :].tolist()
             has_ended = bool(made) and made[-1] in ends_of(model, tokenizer)
-            words = tokenizer.decode(made, skip_special_tokens=True)
+            words = answer_of(tokenizer, ids[0].tolist(), made)
             found.append(Try(step=step, prompt=_shown(shown), completion=words, has_ended=has_ended))
     return tuple(found)
 
@@ -95,8 +96,17 @@ def text_of(prompt: Any, tokenizer: Any) -> str:
     """A prompt as the model reads it: messages through the chat template."""
     if isinstance(prompt, str):
         return prompt
-    made: str = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
-    return made
+    return written(prompt, tokenizer)
+
+
+def answer_of(tokenizer: Any, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> str:
+    """The text that stands behind a prompt: some tokenizers leave out the first space of what is decoded alone."""
+    head = tokenizer.decode(prompt_ids, skip_special_tokens=True)
+    both: str = tokenizer.decode([*prompt_ids, *answer_ids], skip_special_tokens=True)
+    if both.startswith(head):
+        return both[len(head) :]
+    alone: str = tokenizer.decode(answer_ids, skip_special_tokens=True)
+    return alone
 
 
 def _shown(prompt: Any) -> str:
@@ -112,13 +122,19 @@ def ends_of(model: Any, tokenizer: Any) -> set[int]:
 
 @contextmanager
 def generating(model: Any, seed: int) -> Iterator[None]:
-    """Ready to generate, with random numbers of its own: those of the training stay as they are."""
-    was_training = model.training
+    """Ready to generate, with random numbers of its own: those of the training stay as they are.
+
+    What the model's files say of penalties and the like does not count: answers are those of its weights alone.
+    """
+    was_training, own = model.training, model.generation_config
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.inference_mode():
         torch.manual_seed(seed)
         model.eval()
+        plain: Any = GenerationConfig
+        model.generation_config = plain(eos_token_id=own.eos_token_id, bos_token_id=own.bos_token_id)
         try:
             yield
         finally:
+            model.generation_config = own
             model.train(was_training)

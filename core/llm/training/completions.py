@@ -8,9 +8,7 @@ from typing import Any
 
 import torch
 
-from core.llm.training.answers import ends_of, generating, text_of
-
-SEVERAL = 32
+from core.llm.training.answers import answer_of, ends_of, generating, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +30,17 @@ def complete(
     temperature: float,
     top_p: float,
     seed: int,
+    at_once: int,
 ) -> list[Completion]:
-    """One answer to each prompt, a text or messages: the same for the same seed and weights."""
+    """One answer to each prompt, a text or messages, so many at once: the same for the same seed and weights."""
     with generating(model, seed):
         return [
             one
-            for begin in range(0, len(prompts), SEVERAL)
+            for begin in range(0, len(prompts), at_once)
             for one in _batch(
                 model,
                 tokenizer,
-                [(prompt, text_of(prompt, tokenizer)) for prompt in prompts[begin : begin + SEVERAL]],
+                [(prompt, text_of(prompt, tokenizer)) for prompt in prompts[begin : begin + at_once]],
                 {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p},
             )
         ]
@@ -57,8 +56,8 @@ def _batch(model: Any, tokenizer: Any, prompts: Sequence[tuple[Any, str]], how: 
         input_ids=ids, attention_mask=mask, do_sample=True, top_k=0, use_cache=True, pad_token_id=pad, **how
     )[:, width:].tolist()
     ends = ends_of(model, tokenizer)
-    for (_, text), row in zip(prompts, made, strict=True):
+    for (_, text), asked, row in zip(prompts, rows, made, strict=True):
         stop = next((at for at, token in enumerate(row) if token in ends), None)
         kept = row if stop is None else row[: stop + 1]
-        words = tokenizer.decode(kept, skip_special_tokens=True)
+        words = answer_of(tokenizer, asked, kept)
         yield Completion(text, words, len(kept), stop is not None)

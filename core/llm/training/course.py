@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from core.errors import OutOfMemory, WorkbenchError
+from core.errors import BadInput, OutOfMemory, WorkbenchError
 from core.hub.trouble import Stopped
 from core.llm.measure import PeakMeter
 from core.llm.memory_error import as_workbench_error
@@ -55,6 +55,8 @@ class Course(ABC, Generic[G, T, R]):
     """A training job's attempt. A subclass says what it stands on, which trainer it takes, and what comes of it."""
 
     kind: str
+    length = "max_length"
+    """The field that bounds the tokens of a row."""
 
     def __init__(self, spec: TrainFields, context: Context, result: type[R]) -> None:
         self._context = context
@@ -146,6 +148,10 @@ class Course(ABC, Generic[G, T, R]):
             facts |= {"loss_first": losses[0], "loss_last": losses[-1], "step": state.global_step}
         record.keep(**facts | self._summed_up(trainer))
         if not record.has_stopped_early and not 0 < state.max_steps <= state.global_step:
+            if not self._context.should_stop():
+                raise BadInput(
+                    f"The training ended by itself after {state.global_step:,} of {state.max_steps:,} steps."
+                )
             return record.now
         self._finish(ground, trainer)
         self._context.whole()
@@ -175,4 +181,6 @@ class Course(ABC, Generic[G, T, R]):
         known, ground = as_workbench_error(error), self._ground
         if not isinstance(known, OutOfMemory) or ground is None:
             return known
-        return OutOfMemory(known.message, way_out(self._fields, ground.model, ground.loaded.precision, ground.longest))
+        return OutOfMemory(
+            known.message, way_out(self._fields, ground.model, ground.loaded.precision, ground.longest, self.length)
+        )

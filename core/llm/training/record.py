@@ -74,6 +74,7 @@ class Record(Generic[R]):
     def begin(self) -> None:
         """Nothing has been learned yet."""
         self._context.rewind(-1)
+        self.keep(tries=(), step=0)
 
     def answered(self, step: int) -> tuple[Try, ...]:
         """The answers after `step` steps, asked for where nobody has."""

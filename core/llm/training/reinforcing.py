@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from transformers.trainer_callback import PrinterCallback
 
+from core.llm.rewards import whole
 from core.llm.training.answers import answer
 from core.llm.training.base import keep_float32
 from core.llm.training.completions import Completion, complete
 from core.llm.training.course import Course
 from core.llm.training.ground import facts_of_model
 from core.llm.training.rl_ground import RlGround, lay_rl_ground
-from core.llm.training.rl_trainers import asked, make_trainer
+from core.llm.training.rl_trainers import make_trainer, plain
 from core.llm.training.rl_watch import RlWatch, figures_of
 from core.llm.training.settings import CHECKPOINTS, EVALUATIONS, steps_between
 from core.llm.training.steady import Steady
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from core.jobs.kind import Context
     from core.jobs.rlhf import RlhfResult, RlhfSpec
 
-MOST_SAID = 8
+MOST_SAID, MOST_SHOWN = 8, 200  # answers, and characters of a prompt
 SLOW_REWARDS = 0.5  # of the time: beyond it a faster reward is worth looking for
 
 
@@ -38,10 +39,13 @@ class Reinforcing(Course[RlGround, Steady, "RlhfResult"]):
     """An attempt at an `rlhf` job."""
 
     kind = "rlhf"
+    length = "max_prompt_length or max_completion_length"
 
     def __init__(self, spec: RlhfSpec, context: Context, result: type[RlhfResult]) -> None:
         super().__init__(spec, context, result)
         self._spec = spec
+        if not spec.is_online:
+            self.length = "max_length"
         self._guards = Guards(spec.max_kl)
 
     def _lay_ground(self) -> RlGround:
@@ -83,6 +87,7 @@ class Reinforcing(Course[RlGround, Steady, "RlhfResult"]):
         }
 
     def _begin(self, ground: RlGround, trainer: Steady) -> None:
+        self._record.keep(alarms=(), stopped_by="")
         self._record.answered(0)
         self._record.say("answering held-out prompts")
         self._stand(ground, trainer, "before")
@@ -97,6 +102,7 @@ class Reinforcing(Course[RlGround, Steady, "RlhfResult"]):
         for one in logged:
             if "loss" in one and one["step"] <= step:
                 self._guards.look(int(one["step"]), figures_of(one))
+        self._guards.given = {one.sign for one in kept}  # another job's alarms were not this one's
 
     def _first_step(self, ground: RlGround, trainer: Steady, seconds: float) -> None:
         """What one real step took is what the others will take: nothing is tried before that could not be kept."""
@@ -115,7 +121,8 @@ class Reinforcing(Course[RlGround, Steady, "RlhfResult"]):
         """The last KL; and whether the rewards are what takes long."""
         logged = [figures_of(one) for one in trainer.state.log_history if "loss" in one]
         facts: dict[str, Any] = {"kl": next((one["kl"] for one in reversed(logged) if "kl" in one), None)}
-        share = sum(one.get("reward_s", 0.0) for one in logged) / (trainer.clock.seconds or math.inf)
+        seconds = self._spec.logging_steps * sum(one.get("reward_s", 0.0) for one in logged)
+        share = seconds / (trainer.clock.seconds or math.inf)
         if share > SLOW_REWARDS:
             facts["notes"] = (*self._record.now.notes, f"The rewards took {share:.0%} of the time of training.")
         return facts
@@ -142,22 +149,23 @@ class Reinforcing(Course[RlGround, Steady, "RlhfResult"]):
             temperature=self._spec.temperature,
             top_p=self._spec.top_p,
             seed=self._spec.seed,
+            at_once=self._spec.per_device_train_batch_size,
         )
-        shown = tuple(asked(one)[-200:] for one in prompts[:MOST_SAID])
-        self._record.keep(prompts=shown, **{which: _standing(ground, [asked(one) for one in prompts], made)})
+        shown = tuple(plain(one)[-MOST_SHOWN:] for one in prompts[:MOST_SAID])
+        self._record.keep(prompts=shown, **{which: _standing(ground, prompts, made)})
 
 
-def _standing(ground: RlGround, prompts: Sequence[str], made: Sequence[Completion]) -> Standing:
+def _standing(ground: RlGround, prompts: Sequence[Any], made: Sequence[Completion]) -> Standing:
     answers = [one.text for one in made]
     scores = ground.rewards.score(prompts, answers)
     means = {name: fmean(values) for name, values in scores.items()}
     weights = dict(zip(ground.rewards.names, ground.rewards.weights, strict=True))
-    whole = [prompt + text for prompt, text in zip(prompts, answers, strict=True)]
+    read = [whole(prompt, text) for prompt, text in zip(prompts, answers, strict=True)]
     return Standing(
         n=len(made),
         rewards=means,
         reward=sum(means[name] * weight for name, weight in weights.items()),
-        positive=ground.judge.share(whole) if ground.judge else None,
+        positive=ground.judge.share(read) if ground.judge else None,
         distinct=distinct_pairs(answers),
         words=n_distinct_words(answers),
         mean_tokens=fmean(one.n_tokens for one in made),
@@ -171,4 +179,4 @@ def _total_steps(spec: RlhfSpec, trainer: Steady) -> int:
     if spec.max_steps:
         return spec.max_steps
     batches = len(trainer.get_train_dataloader())
-    return max(1, round(spec.num_train_epochs * max(1, -(-batches // spec.gradient_accumulation_steps))))
+    return math.ceil(spec.num_train_epochs * max(1, math.ceil(batches / spec.gradient_accumulation_steps)))

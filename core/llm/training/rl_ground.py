@@ -16,6 +16,7 @@ from core.hub.trouble import Stopped
 from core.llm.judge import Judge, judge_of
 from core.llm.loading import LoadedModel, load
 from core.llm.rewards import Rewards, open_rewards
+from core.llm.rows import ENDLESS, set_chat_template
 from core.llm.training.answers import prompt_of, text_of
 from core.llm.training.ground import N_PROMPTS, Say, prompts_to_answer, read_for
 from core.llm.unpack import unpack_if_builtin
@@ -84,6 +85,9 @@ def lay_rl_ground(spec: RlhfSpec, context: Context, say: Say) -> RlGround:
     choice = choose(spec.variant, context.machine().abilities, model.attentions if model else ())
     say(f"loading {source.name}")
     loaded = load(source, choice, may_run_code=trust.may_run_code(source, context.trusted_code))
+    set_chat_template(loaded.tokenizer, spec.chat_template)
+    if loaded.tokenizer.eos_token_id is None:
+        raise BadInput(ENDLESS)
     _stop_where_asked(context)
     rewards = open_rewards(spec.parsed_rewards, context.home, say)
     _stop_where_asked(context)
@@ -136,10 +140,16 @@ def _check_format(spec: RlhfSpec, data: Data) -> None:
 
 def _rows(spec: RlhfSpec, data: Data, loaded: LoadedModel) -> tuple[Dataset, int, int]:
     """The rows to learn from, the most tokens that a row can have, and how many were too long."""
-    if not spec.is_online:
-        rows = [{name: row.fields[name] for name in ("prompt", "chosen", "rejected")} for row in data.train]
-        lengths = [max(_n_tokens(row["prompt"] + row[one], loaded) for one in ("chosen", "rejected")) for row in rows]
-        return Dataset.from_list(rows), min(max(lengths, default=0) + 1, spec.max_length), 0
+    made, longest, n_too_long = (_prompts if spec.is_online else _pairs)(spec, data, loaded)
+    if longest > loaded.context_length:
+        raise BadInput(
+            f"Prompt and answer may take {longest:,} tokens, and {loaded.source.name} reads {loaded.context_length:,}.",
+            f"Lower {'max_prompt_length or max_completion_length' if spec.is_online else 'max_length'}.",
+        )
+    return made, longest, n_too_long
+
+
+def _prompts(spec: RlhfSpec, data: Data, loaded: LoadedModel) -> tuple[Dataset, int, int]:
     prompts = _distinct(prompt_of(row, spec.prompt_words) for row in data.train)
     lengths = [_n_tokens(one, loaded) for one in prompts]
     kept = [one for one, n in zip(prompts, lengths, strict=True) if n <= spec.max_prompt_length]
@@ -149,13 +159,27 @@ def _rows(spec: RlhfSpec, data: Data, loaded: LoadedModel) -> tuple[Dataset, int
             f"{min(lengths):,} tokens.",
             "Raise max_prompt_length, or lower prompt_words.",
         )
-    longest = max(n for n in lengths if n <= spec.max_prompt_length) + spec.max_completion_length
-    if longest > loaded.context_length:
+    n_a_step = spec.rows_per_step // spec.num_generations
+    if len(kept) < n_a_step:
         raise BadInput(
-            f"Prompt and answer may take {longest:,} tokens, and {loaded.source.name} reads {loaded.context_length:,}.",
-            "Lower max_prompt_length or max_completion_length.",
+            f"A step takes {n_a_step:,} different prompts, and {data.name} gives {len(kept):,}.",
+            "Take fewer rows a step, more answers to each prompt (num_generations), or more data.",
         )
+    longest = max(n for n in lengths if n <= spec.max_prompt_length) + spec.max_completion_length
     return Dataset.from_dict({"prompt": kept}), longest, len(prompts) - len(kept)
+
+
+def _pairs(spec: RlhfSpec, data: Data, loaded: LoadedModel) -> tuple[Dataset, int, int]:
+    """Without those whose prompt alone is as long as a row may be: nothing of their answers would be left."""
+    rows = [{name: row.fields[name] for name in ("prompt", "chosen", "rejected")} for row in data.train]
+    kept = [row for row in rows if _n_tokens(row["prompt"], loaded) < spec.max_length]
+    if not kept:
+        raise BadInput(
+            f"Every prompt has max_length {spec.max_length:,} tokens or more: nothing of an answer would be left.",
+            "Raise max_length.",
+        )
+    lengths = (_n_tokens(row["prompt"] + row[one], loaded) for row in kept for one in ("chosen", "rejected"))
+    return Dataset.from_list(kept), min(max(lengths) + 1, spec.max_length), len(rows) - len(kept)
 
 
 def _distinct(prompts: Any) -> list[Prompt]:

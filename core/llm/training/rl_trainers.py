@@ -16,8 +16,10 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.rloo_config import RLOOConfig
 from trl.trainer.rloo_trainer import RLOOTrainer
+from trl.trainer.utils import RepeatSampler
 
 from core.llm.rewards import Rewards, Scorer
+from core.llm.training.answers import answer_of
 from core.llm.training.base import made_ready, peft_config
 from core.llm.training.settings import common, on_one_card
 from core.llm.training.steady import Steady
@@ -34,6 +36,23 @@ class Online(Steady):
     def n_tokens(self, inputs: Any) -> int:  # noqa: ARG002  # the other trainers' come as tokens
         """Prompts come as texts: their tokens are counted once there are answers to them."""
         return 0
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        sample: Any = super()._get_train_sampler
+        made = sample(dataset)
+        made.__class__ = _Resumable
+        return made
+
+    def _generate_single_turn(self, prompt_ids: list[Any], *further: Any, **more: Any) -> Any:
+        """As many answers at once as are computed at once: TRL makes those of a whole step together."""
+        generate: Any = super()._generate_single_turn  # type: ignore[misc]
+        size = self.args.per_device_train_batch_size
+        parts = [
+            generate(prompt_ids[begin : begin + size], *further, **more) for begin in range(0, len(prompt_ids), size)
+        ]
+        if isinstance(parts[0], tuple):  # of GRPO, with likelihoods that only vLLM gives
+            return [one for ids, _ in parts for one in ids], None
+        return [one for ids in parts for one in ids]
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         score: Any = super()._generate_and_score_completions  # type: ignore[misc]
@@ -55,6 +74,16 @@ class Online(Steady):
             figures["held_out_reward"].append(fmean(scores))
             figures["held_out_std"].append(pstdev(scores))
         return found
+
+
+class _Resumable(RepeatSampler):
+    """TRL's sampler, which goes on in a later epoch as if it had been through the ones before."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Stand at the beginning of an epoch."""
+        self.generator.manual_seed(self.seed or 0)
+        for _ in range(epoch):
+            torch.randperm(self.num_samples, generator=self.generator)
 
 
 class Rloo(Online, RLOOTrainer):
@@ -86,8 +115,9 @@ def make_trainer(spec: RlhfSpec, ground: RlGround, folder: Path) -> Steady:
         "temperature": spec.temperature,
         "top_p": spec.top_p,
         "reward_weights": list(ground.rewards.weights),
+        "disable_dropout": True,  # an answer's likelihood must be that which it was drawn with
     }
-    functions = _functions(ground.rewards)
+    functions = _functions(ground.rewards, ground.loaded.tokenizer)
     if spec.algorithm == "grpo":
         return Grpo(args=on_one_card(GRPOConfig(**usual, **online)), reward_funcs=functions, **shared)
     return Rloo(args=on_one_card(RLOOConfig(**usual, **online)), reward_funcs=functions, **shared)
@@ -98,20 +128,22 @@ def plain(spoken: Any) -> str:
     return spoken if isinstance(spoken, str) else "\n".join(str(one["content"]) for one in spoken)
 
 
-def asked(prompt: Any) -> str:
-    """A prompt as a reward reads it before its answer."""
-    return prompt if isinstance(prompt, str) else f"{plain(prompt)}\n"
-
-
-def _functions(rewards: Rewards) -> list[Any]:
+def _functions(rewards: Rewards, tokenizer: Any) -> list[Any]:
     """As TRL calls them; it names the curves after the functions."""
-    return [_function(name, scorer) for name, scorer in zip(rewards.names, rewards.scorers(), strict=True)]
+    each = zip(rewards.names, rewards.scorers(), strict=True)
+    return [_function(name, scorer, tokenizer) for name, scorer in each]
 
 
-def _function(name: str, scorer: Scorer) -> Any:
-    def reward(prompts: Sequence[Any], completions: Sequence[Any], **_: Any) -> list[float]:
+def _function(name: str, scorer: Scorer, tokenizer: Any) -> Any:
+    def reward(
+        prompts: Sequence[Any], completions: Sequence[Any], completion_ids: Sequence[list[int]], **_: Any
+    ) -> list[float]:
+        answers = [
+            answer_of(tokenizer, tokenizer(prompt)["input_ids"], ids) if isinstance(prompt, str) else plain(said)
+            for prompt, said, ids in zip(prompts, completions, completion_ids, strict=True)
+        ]
         with torch.random.fork_rng():  # whatever a model draws, the answers to come stay the same
-            return list(scorer([asked(one) for one in prompts], [plain(one) for one in completions]))
+            return list(scorer(prompts, answers))
 
     reward.__name__ = name
     return reward

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from core.training.fields import TrainFields
 
 
-def way_out(spec: TrainFields, model: Model | None, precision: Precision, longest: int) -> str:
+def way_out(spec: TrainFields, model: Model | None, precision: Precision, longest: int, length: str) -> str:
     """The change that costs least, as a hint.
 
     Args:
         longest: tokens of the longest row.
+        length: the field that bounds them.
     """
     rows, training = spec.per_device_train_batch_size, spec.training(precision, has_checkpointing=False)
     if rows > 1:
@@ -34,7 +35,7 @@ def way_out(spec: TrainFields, model: Model | None, precision: Precision, longes
         less = replace(training, has_checkpointing=True)
         saved = _bytes(model, precision, training, longest, rows) - _bytes(model, precision, less, longest, rows)
         return f"Set gradient_checkpointing to on{f': about {size(saved)} less' if saved else ''}."
-    return f"Take a max_length below {longest:,}, or a dtype of fewer bits."
+    return f"Take a {length} below {longest:,}, or a dtype of fewer bits."
 
 
 def _bytes(model: Model | None, precision: Precision, training: Training, context: int, rows: int) -> int:

@@ -32,6 +32,7 @@ from core.llm.training.steady import Steady
 from core.training.guards import KL, ONE_WORD, REPEATS
 from core.training.rewards import Reward, Sort
 from core.values import ArtifactKind
+from tests.llm.tiny import tiny_model, word_tokenizer
 from tests.llm.training.door import Door, make_model, write_rows
 
 COUNTED = frozenset(f"w{n}" for n in range(2, 90))
@@ -134,6 +135,68 @@ def test_the_curves_are_those_of_a_script_over_trl(
         assert len(set(door.losses("train", "reward"))) > 1
 
 
+def test_a_run_goes_on_in_a_later_epoch_with_the_prompts_that_it_would_have_had(model: str, tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "few.jsonl", 13)
+    given: dict[str, Any] = {"max_steps": 10, "save_steps": 1, "num_generations": 2, "per_device_train_batch_size": 4}
+    whole = Door(tmp_path / "whole")
+    reinforced(whole, model, data, **given)
+    first = Door(tmp_path / "cut")
+    first.stops = lambda door: ("train", 5) in door.metrics
+    cut = reinforced(first, model, data, **given)
+    assert 5 <= cut.step < 10
+    assert door_epoch(first) >= 1
+    second = Door(tmp_path / "cut", attempt=2, kept=first.kept)
+    second.metrics = dict(first.metrics)
+    reinforced(second, model, data, **given)
+    assert second.losses("train", "reward") == pytest.approx(whole.losses("train", "reward"), rel=1e-5)
+    assert second.losses() == pytest.approx(whole.losses(), rel=1e-5, abs=1e-7)
+
+
+def door_epoch(door: Door) -> float:
+    return max(one.values["epoch"] for one in door.metrics.values() if "epoch" in one.values)
+
+
+def test_answers_are_made_as_many_at_once_as_are_computed_at_once(
+    model: str, rows: str, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths: set[int] = set()
+    generate = torch.nn.Module.__call__
+
+    def noted(self: Any, *given: Any, **more: Any) -> Any:
+        ids = more.get("input_ids")
+        if ids is not None and type(self).__name__ == "LlamaForCausalLM":
+            widths.add(len(ids))
+        return generate(self, *given, **more)
+
+    monkeypatch.setattr(torch.nn.Module, "__call__", noted)
+    reinforced(door, model, rows, per_device_train_batch_size=2, gradient_accumulation_steps=2, max_steps=2)
+    assert widths
+    assert max(widths) == 2
+
+
+def test_a_model_with_dropout_is_its_own_reference(tmp_path: Path, rows: str, door: Door) -> None:
+    folder = tmp_path / "gpt2"
+    made = tiny_model("gpt2", resid_pdrop=0.5, embd_pdrop=0.5, attn_pdrop=0.5)
+    made.generation_config.eos_token_id = 1
+    made.save_pretrained(folder)
+    tokenizer = word_tokenizer()
+    tokenizer.eos_token, tokenizer.pad_token = "w1", "w0"
+    tokenizer.save_pretrained(folder)
+    reinforced(door, str(folder), rows, learning_rate=1e-9)
+    assert door.losses("train", "kl") == pytest.approx([0.0] * 4, abs=1e-5)
+
+
+def test_another_jobs_alarms_are_not_this_ones(model: str, rows: str, tmp_path: Path) -> None:
+    first = Door(tmp_path / "first")
+    first.stops = lambda door: ("train", 4) in door.metrics
+    given: dict[str, Any] = {"learning_rate": 0.05, "max_steps": 12, "save_steps": 1}
+    reinforced(first, model, rows, **given)
+    second = Door(tmp_path / "second", attempt=2, kept=(first.kept or {}) | {"alarms": []})
+    (first.scratch() / "checkpoints").rename(second.scratch() / "checkpoints")
+    found = reinforced(second, model, rows, **given | {"max_kl": 1e-4})
+    assert found.stopped_by == KL
+
+
 def test_it_says_what_changed_and_keeps_an_adapter(model: str, rows: str, door: Door) -> None:
     found = reinforced(door, model, rows, held_out_reward="length:3", max_steps=12)
     assert found.before is not None
@@ -183,6 +246,19 @@ def test_nothing_moves_without_a_penalty_and_with_a_reward_that_is_always_the_sa
     reinforced(door, model, rows, beta=0, rewards=["words:absent"])
     trained = load_file(door.artifacts[ArtifactKind.ADAPTER] / "adapter_model.safetensors")
     assert not any(bool(one.any()) for name, one in trained.items() if "lora_B" in name)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({"max_length": 2}, "nothing of an answer would be left"), ({"max_length": 500, "prompt": "w3 " * 170}, "reads")],
+)
+def test_preferences_of_impossible_lengths_are_said(
+    fields: dict[str, Any], said: str, model: str, door: Door, tmp_path: Path
+) -> None:
+    path, long = tmp_path / "pairs.jsonl", fields.pop("prompt", "")
+    path.write_text("\n".join(json.dumps(pair | {"prompt": long + pair["prompt"]}) for pair in PAIRS))
+    with pytest.raises(BadInput, match=said):
+        reinforced(door, model, str(path), algorithm="dpo", **fields)
 
 
 @pytest.mark.parametrize("algorithm", ["rloo", "grpo", "dpo"])
@@ -257,6 +333,11 @@ def test_conversations_are_prompts_too(door: Door, tmp_path: Path) -> None:
     found = reinforced(door, model, str(tmp_path / "chats.jsonl"), held_out_reward=f"{BY_WORDS}*2")
     values = door.metrics["train", 4].values
     assert values["held_out_reward"] == values["reward"], "the answers alone are counted, by either"
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(model)
+    Path(model, "chat_template.jinja").unlink(missing_ok=True)
+    with pytest.raises(BadInput, match="no chat template"):
+        reinforced(Door(tmp_path / "other"), model, str(tmp_path / "chats.jsonl"))
     assert found.prompts[0].startswith("w")
 
 
@@ -273,12 +354,13 @@ def test_over_a_packed_base_only_the_adapter_is_trained(model: str, rows: str, d
         ([float("nan")] * 2, "gave no number for an answer"),
         ([1.0], "gave 1 numbers for 2 answers"),
         ([1.0, float("inf")], "gave no number"),
+        ([1.0, float("nan")], "gave no number"),
     ],
 )
 def test_what_a_reward_gives_is_held_against_what_it_must_be(given: list[float], said: str) -> None:
     odd = Rewards([(Reward(Sort.MODEL, "x"), lambda _prompts, _answers: given)])
     with pytest.raises(NotANumber, match=said):
-        odd.score(["a", "b"], ["c", "d"])
+        odd.score(["a", "b"], ["c", ""])
 
 
 def test_a_reward_that_is_no_number_ends_the_run_and_keeps_the_last_checkpoint(
@@ -301,6 +383,7 @@ def test_a_reward_that_is_no_number_ends_the_run_and_keeps_the_last_checkpoint(
     ("fields", "said"),
     [
         ({"algorithm": "dpo"}, "dpo learns from preferences"),
+        ({"per_device_train_batch_size": 128}, "A step takes 64 different prompts, and"),
         ({"max_prompt_length": 1, "prompt_words": 4}, "Every prompt is longer than max_prompt_length 1"),
         ({"max_completion_length": 1_000}, "tokens, and .* reads"),
         ({"rewards": ["model:there-is-none/such"]}, "there-is-none/such"),
@@ -316,9 +399,11 @@ def test_what_cannot_be_learned_is_said(fields: dict[str, Any], said: str, model
     ("fields", "said"),
     [
         ({"num_generations": 3}, "num_generations 3 does not divide"),
-        ({"rewards": []}, "rloo needs a reward"),
+        ({"rewards": []}, "rloo needs a reward that counts"),
+        ({"rewards": ["lexicon*0"]}, "rloo needs a reward that counts"),
+        ({"beta": 0, "max_kl": 1}, "no KL is measured"),
+        ({"lora_dropout": 0.1}, "leave it at 0"),
         ({"rewards": ["taste"]}, "taste is no reward"),
-        ({"rewards": ["words:good", "words:good*2"]}, "Two rewards are called words good"),
         ({"method": "full"}, "take method lora"),
         ({"adapter": "x"}, "merge it into its base first"),
         ({"held_out_reward": "length:x"}, "how many words"),
