@@ -9,8 +9,7 @@ from core.comparison.values import Interval
 from core.format import MINUS, percent, significant
 from core.training.rlhf_values import RlhfResult, Standing
 from web.templates import fragment
-
-HELD_OUT = "held-out "
+from web.train_pictures import HELD_OUT
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from web.offers import Offer
 from web.rewards_here import reward_offers
 from web.train_kinds import TrainKind
 
-REWARDS = {"rewards": train_rewards.MOST_REWARDS, "held_out_reward": 1}  # with how many rows at most
+REWARDS = ("rewards", "held_out_reward")
 
 
 def controls(kind: TrainKind, below: Mapping[str, Callable[[], object]]) -> list[Control]:
@@ -74,7 +74,7 @@ def _made(kind: TrainKind, name: str, below: Mapping[str, Callable[[], object]])
         "adapter": [],
     }
     if name in REWARDS:
-        found = train_rewards.control(name, field, most=REWARDS[name])
+        found = train_rewards.control(name, field)
     else:
         found = forms.control(name, field, first.get(name), has_slider=False)
     if only := next((option for option, names in kind.only.items() if name in names), ""):

@@ -19,7 +19,6 @@ from web.forms import Control
 from web.rewards_here import RewardOffer
 from web.templates import fragment
 
-MOST_REWARDS = 8
 SORTS = {
     Sort.MODEL: "a model",
     Sort.LENGTH: "length",
@@ -30,9 +29,10 @@ SCALES = {Scale.LOG_ODDS: "log-odds", Scale.LOGIT: "raw logit", Scale.PROBABILIT
 Row = dict[str, Any]
 
 
-def control(name: str, field: FieldInfo, *, most: int) -> Control:
-    """The control of a field with rewards; with `most` of 1 it holds none or one, which is never weighed."""
-    is_one = most == 1
+def control(name: str, field: FieldInfo) -> Control:
+    """The control of a field with rewards; one that is a text holds none or one, which is never weighed."""
+    is_one = isinstance(field.get_default(), str)
+    most = 1 if is_one else next(rule.max_length for rule in field.metadata if hasattr(rule, "max_length"))
     component = gr.HTML(
         value={"rows": rows_of(field.get_default()), "offers": []},
         html_template=fragment(
@@ -90,7 +90,7 @@ def _show(texts: Any) -> dict[str, Any]:
 def _read(held: Any) -> list[str]:
     rows = held.get("rows") if isinstance(held, dict) else None
     rows = rows if isinstance(rows, list) else []
-    return [written(row) for row in rows[: MOST_REWARDS + 1] if isinstance(row, dict)]
+    return [written(row) for row in rows if isinstance(row, dict)]
 
 
 def _read_one(held: Any) -> str:

@@ -10,12 +10,13 @@ from core.jobs.reward import RewardSpec
 from core.jobs.rlhf import RlhfSpec
 from core.precision import Precision
 from core.training.fields import TrainFields
-from core.training.rewards import Reward, Scale, Sort
+from core.training.rewards import Reward, Sort
 from core.variant import AUTO
 from web.headlines import short
 from web.rewards_here import title_of
 from web.train_data import known_rows, title_of_data
 from web.train_kinds import Trained
+from web.train_rewards import SCALES
 
 HOW = {
     "rloo": "RLOO: each prompt is answered {n} times. An answer that is rewarded above the mean of the others becomes "
@@ -30,7 +31,6 @@ TASKS = {
     "labels": "to tell labels: a classifier",
     "preferences": "to score answers so that the preferred one of a pair gets more: a reward model",
 }
-SCALES = {Scale.LOG_ODDS: "log-odds", Scale.LOGIT: "raw logit", Scale.PROBABILITY: "probability"}
 
 
 def rows_of(client: Workbench, spec: Trained, precision: Precision | None) -> list[tuple[str, str]]:
