@@ -113,4 +113,5 @@ def _written(value: float) -> Shown:
 
 
 def _signed(value: float, form: str = ".0f") -> str:
-    return f"{value:+{form}}".replace("-", MINUS)
+    written = f"{value:+{form}}"
+    return written.replace("-", MINUS) if any(digit in written for digit in "123456789") else "0"

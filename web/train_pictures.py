@@ -107,6 +107,7 @@ OF_RLHF = (
         True,
     ),
     Picture("loss", "Loss", (("train", "loss", "training"),)),
+    Picture("reward_s", "Time of the rewards", (("train", "reward_s", "a step"),), "s", is_from_zero=True),
 )
 PICTURES = {"sft": OF_SFT, "reward": OF_REWARD, "rlhf": OF_RLHF}
 LOSSES = (

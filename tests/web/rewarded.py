@@ -38,7 +38,7 @@ def metrics(until: int, begin: int = 1, total: int = TOTAL) -> list[Metric]:
             "reward: length 12": 0.2 + 0.3 * rise, "held_out_reward": 0.2 - 0.3 * rise * rise, "held_out_std": 0.3,
             "reward: held-out words good": 0.2 - 0.3 * rise * rise, "kl": 1.2 * rise * rise,
             "entropy": 4.3 - 1.8 * rise, "completion_length": 18.0 - 3 * rise, "clipped": 0.8 - 0.3 * rise,
-            "all_alike": 0.1 * rise, "distinct": 0.9 - 0.3 * rise, "one_word": 0.1 + 0.5 * rise,
+            "all_alike": 0.1 * rise, "distinct": 0.9 - 0.3 * rise, "one_word": 0.1 + 0.5 * rise, "reward_s": 0.01,
         }  # fmt: skip
         at = 1.8e9 + 7 * step
         found += [

@@ -235,6 +235,15 @@ def test_a_run_that_has_ended_sets_before_beside_after(workbench: Workbench) -> 
     assert 'data-do="merge"' in parts["result"]
 
 
+def test_what_did_not_change_has_no_sign(workbench: Workbench) -> None:
+    job = run_of(workbench, "rlhf")
+    finish(workbench, job, after=rewarded.standing(is_after=False))
+    table = rendered(workbench, job.id)["train_standing"]
+    assert "+0" not in table
+    assert "<td>0 points</td>" in table
+    assert "The intervals overlap" in table
+
+
 def test_what_strangers_wrote_into_a_run_stays_text(workbench: Workbench) -> None:
     job = run_of(workbench, "rlhf")
     alarms = (rewarded.ALARMS[0].model_copy(update={"sign": EVIL, "message": EVIL}),)

@@ -26,6 +26,7 @@
       return [{...base, name: `${one.name}, as logged`, data: points, faint: true}, {...base, data: smoothed(points, weight)}];
     });
     const most = Math.max(...series.flatMap(one => one.points.map(point => point[2]))), isNear = ceiling && most > ceiling / NEAR;
+    const least = Math.min(...series.flatMap(one => one.points.map(point => point[2]))), isFromZero = zero && least >= 0;  // an estimate of KL may fall below
     const lines = [...(isNear ? [{name: `ends at ${ceiling}`, yAxis: ceiling, level: 0}] : []), ...marked(marks || [], series[0], byTime ? size : 0)];
     if (lines.length) drawn[0].markLine = {data: lines};
     const yName = ceiling && !isNear ? `${unit}; ends at ${ceiling}` : unit;  // a curve far below it would be flat
@@ -35,7 +36,7 @@
     return {
       kind: "curves", unit, description: `${title} by ${byTime ? "time" : "step"}. ${(marks || []).map(({step, name}) => `${name} at step ${step}. `).join("")}${series.map(one => `${one.name}: ${one.points.at(-1)[2]} at step ${one.points.at(-1)[0]}`).join("; ")}.`,
       xAxis: {type: "value", name: xName, min: 0, ...(byTime || !total ? {} : {max: total}), ...(byTime ? {} : {minInterval: 1})},
-      yAxis: {type: "value", name: yName, ...(zero ? {min: 0} : {scale: true}), ...(isNear ? {max: Math.max(most, ceiling) * 1.08} : {})}, series: drawn,
+      yAxis: {type: "value", name: yName, ...(isFromZero ? {min: 0} : {scale: true}), ...(isNear ? {max: Math.max(most, ceiling) * 1.08} : {})}, series: drawn,
       table: {head: [xName, ...series.map(one => unit ? `${one.name}, ${unit}` : one.name)], rows: ordered},
     };
   };
