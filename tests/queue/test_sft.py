@@ -18,8 +18,11 @@ from core.migrate import migrate
 from core.settings import Settings
 from core.states import State
 from core.values import ArtifactKind, Job
+from tests.llm.tiny import tiny_model, word_tokenizer
 from tests.llm.training.door import QUICK, make_model, write_rows
 from tests.queue.test_life import worker
+from tests.queue.test_making_room import given_back, workbench_of
+from tests.queue.test_residency import WIDE, load
 from tests.support import eventually
 
 PATIENCE_S = 240.0
@@ -141,6 +144,27 @@ def test_a_paused_run_frees_its_worker_and_goes_on_when_it_is_resumed(
         done = ended(client, job)
     assert done.state is State.SUCCEEDED
     assert losses(client, job) == losses(client, whole)
+
+
+def test_a_run_that_makes_room_for_a_question_goes_on_without_losing_a_digit(
+    client: Workbench, made: tuple[str, str], whole: Job, tmp_path: Path, redis_server: str
+) -> None:
+    tiny_model("llama", **WIDE).save_pretrained(tmp_path / "asked")
+    word_tokenizer().save_pretrained(tmp_path / "asked")
+    with (
+        workbench_of(tmp_path / "home", redis_server, yield_after_min=0.01, memory_bytes=85_000_000) as small,
+        worker(small.settings, "interactive"),
+        worker(small.settings, "batch"),
+    ):
+        job = submit(small, made)
+        until_step(small, job, 60)
+        question = ended(small, load(small, str(tmp_path / "asked")))
+        done = ended(small, job)
+    assert question.state is done.state is State.SUCCEEDED
+    assert given_back(small, job) == ["yielded"]
+    assert (done.result or {})["resumed_at"][0] >= 60
+    assert losses(small, job) == losses(client, whole)
+    assert (done.result or {})["perplexity"] == (whole.result or {})["perplexity"]
 
 
 def test_a_cancelled_run_leaves_a_checkpoint_that_another_job_goes_on_from(
