@@ -102,7 +102,7 @@ SMOKE = _preset(
     *_builtin(
         sft={**FEW, **FIRST, **BRIEF},
         merge={**BRIEF, "eval_tokens": 64, "window": 64},
-        reward={**FEW, "max_length": 48, "eval_share": 0.02},
+        reward={**FEW, "max_length": 48, "eval_share": 0.01},
         rlhf={
             **FEW,
             **FIRST,
@@ -110,7 +110,7 @@ SMOKE = _preset(
             "per_device_train_batch_size": 8,
             "max_completion_length": 8,
             "eval_prompts": 4,
-            "judge_share": 0.02,
+            "judge_share": 0.01,
         },
         compare={
             **BRIEF,
