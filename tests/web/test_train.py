@@ -274,12 +274,14 @@ def test_runs_are_laid_over_each_other_with_what_differs(page: Train, workbench:
 
 
 def test_a_long_run_that_is_watched_is_read_as_often_as_reading_it_allows(workbench: Workbench) -> None:
-    now = iter([0.0, 0.5, 4.0, 6.0, 6.1, 7.0, 7.0])
+    now = iter([0.0, 0.5, 4.0, 4.0, 6.0, 6.1, 7.0, 7.0])
     kept = Curves(lambda: next(now))
     job = run_of(workbench, 10)
     first = kept.of(workbench.store, workbench.show(job.id))
+    assert kept.again_s(job.id) == float("inf")
     workbench.store.keep(job.id, 1, Kept(metrics=trainings.metrics(20, 11)))
     assert kept.of(workbench.store, workbench.show(job.id)) == first  # at 4.0, and what took 0.5 s stands until 5.5
+    assert kept.again_s(job.id) == 1.5  # though nobody rings: it may have been the last step for long
     second = kept.of(workbench.store, workbench.show(job.id))
     assert len(second) > len(first)
     workbench.store.keep(job.id, 1, Kept(metrics=trainings.metrics(30, 21)))

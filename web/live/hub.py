@@ -193,6 +193,7 @@ class Hub:
 
         try:
             feed.take_row(*await self._in_thread(look))
+            feed.again_s = self._curves.again_s(feed.job_id)
         except NotFound:
             feed.take_absence()
 
