@@ -15,6 +15,7 @@ LICENCE = "MIT"
 SOURCE = f"{PACKAGE} {VERSION}: sentences of film reviews, each rated by at least 20 people"
 CLEAR = 0.5  # what is rated nearer to zero is neither praise nor blame
 MOST_SHARED_WORDS = 4
+GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,20 @@ class BuiltIn:
     records: Callable[[list[Rated]], Records]
 
 
-def builtin_records(name: str, home: Path, tell: Callable[[str], None]) -> Records:
+def builtin_records(name: str, home: Path, tell: Callable[[str], None], *, is_cut: bool = False) -> Records:
     """The records of a built-in data set, fetched into `home` the first time.
+
+    Args:
+        is_cut: only the first so many are taken. The table begins with nothing but praise, so that they then come from
+            all over it.
 
     Raises:
         Unavailable: it is not there and cannot be fetched.
     """
-    return BUILTIN_DATA[name].records(_rated(builtin_table("reviews", home, tell)))
+    rated = _rated(builtin_table("reviews", home, tell))
+    if is_cut:  # multiples of the golden ratio: any beginning of them is spread evenly
+        rated = [rated[at] for at in sorted(range(len(rated)), key=lambda at: at * GOLDEN % 1)]
+    return BUILTIN_DATA[name].records(rated)
 
 
 def _rated(table: bytes) -> list[Rated]:

@@ -61,7 +61,7 @@ def source_of(fields: DataFields, home: Path, tell: Callable[[str], None], hub: 
     if not is_on_hub(name):
         _check_is_whole(fields)
     if name in BUILTIN_DATA:
-        one, records = BUILTIN_DATA[name], builtin_records(name, home, tell)
+        one, records = BUILTIN_DATA[name], builtin_records(name, home, tell, is_cut=bool(fields.max_rows))
         return Source(name, SOURCE, LICENCE, "row", records, one.format, one.label_column)
     if is_id(name):
         return _by_id(name, home)

@@ -91,3 +91,10 @@ def test_a_preferred_review_begins_like_the_other_and_is_rated_higher(reviews: d
 def test_the_preferred_reviews_are_not_the_longer_ones(reviews: dict[str, Data]) -> None:
     sizes = [[len(row.fields[side]) for row in reviews["reviews-preferences"].rows] for side in ("chosen", "rejected")]
     assert abs(sum(sizes[0]) / sum(sizes[1]) - 1) < 0.1
+
+
+def test_some_of_the_built_in_reviews_are_from_all_over_the_table(models_home: Path) -> None:
+    fields = DataFields(data="reviews-labelled", max_rows=300)
+    rows = read_data(fields, models_home, lambda _: None).rows
+    assert Counter(row.fields["label"] for row in rows)["positive"] == pytest.approx(150, abs=15)
+    assert len({row.number for row in rows}) == 300
