@@ -209,8 +209,7 @@ def test_an_artifact_has_its_files_and_its_lineage(
     assert bench.show(finished[0].id).state is State.SUCCEEDED
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1440)])
 def test_the_pages_of_training_are_usable_by_all_and_fit(
     browser: Browser,
     address: str,
