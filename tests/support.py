@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
+from core.client import Workbench
+from core.ids import new_id
+from core.migrate import migrate
 from core.settings import Settings
 from core.tether import PARENT
 
@@ -32,6 +35,17 @@ def eventually(look: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
             return found
         assert time.monotonic() < end, f"in {patience_s} s {look} gave nothing but {found!r}"
         time.sleep(0.02)
+
+
+@contextmanager
+def workbench_of(home: Path, redis: str, **given: Any) -> Iterator[Workbench]:
+    """A workbench of a test's own, in an empty home, whose workers look often for what was lost."""
+    usual: dict[str, Any] = {"preload": False, "lease_s": 5, "sweep_s": 0.3}
+    settings = Settings(home=home, redis_url=redis, redis_prefix=f"wbtest-{new_id()}", **usual | given)
+    migrate(settings.database)
+    opened = Workbench.open(settings)
+    yield opened
+    opened.close()
 
 
 def environment(settings: Settings, more: Mapping[str, str] | None = None) -> dict[str, str]:

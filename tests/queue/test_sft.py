@@ -13,17 +13,15 @@ import pytest
 
 from core.client import Workbench, scratch_folder
 from core.errors import BadInput
-from core.ids import new_id
-from core.migrate import migrate
 from core.settings import Settings
 from core.states import State
 from core.values import ArtifactKind, Job
 from tests.llm.tiny import tiny_model, word_tokenizer
 from tests.llm.training.door import QUICK, make_model, write_rows
 from tests.queue.test_life import worker
-from tests.queue.test_making_room import given_back, workbench_of
+from tests.queue.test_making_room import given_back, roomy
 from tests.queue.test_residency import WIDE, load
-from tests.support import eventually
+from tests.support import eventually, workbench_of
 
 PATIENCE_S = 240.0
 LONG: dict[str, Any] = QUICK | {"max_steps": 400, "eval_steps": 100, "save_steps": 20, "lora_dropout": 0.1}
@@ -45,20 +43,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Settings:
-    home = tmp_path_factory.mktemp("home")
-    found = Settings(
-        home=home, redis_url=redis_server, redis_prefix=f"wbtest-{new_id()}", preload=False, lease_s=5, sweep_s=0.3
-    )
-    migrate(found.database)
-    return found
+def client(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Workbench]:
+    with workbench_of(tmp_path_factory.mktemp("home"), redis_server) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
-def client(settings: Settings) -> Iterator[Workbench]:
-    opened = Workbench.open(settings)
-    yield opened
-    opened.close()
+def settings(client: Workbench) -> Settings:
+    return client.settings
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +144,7 @@ def test_a_run_that_makes_room_for_a_question_goes_on_without_losing_a_digit(
     tiny_model("llama", **WIDE).save_pretrained(tmp_path / "asked")
     word_tokenizer().save_pretrained(tmp_path / "asked")
     with (
-        workbench_of(tmp_path / "home", redis_server, yield_after_min=0.01, memory_bytes=85_000_000) as small,
+        roomy(tmp_path / "home", redis_server, yield_after_min=0.01, memory_bytes=85_000_000) as small,
         worker(small.settings, "interactive"),
         worker(small.settings, "batch"),
     ):

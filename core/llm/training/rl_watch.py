@@ -63,6 +63,11 @@ class RlWatch(Watch):
         """What a curve shows of what the Trainer logged."""
         return figures_of(logs)
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """A run that was stopped just where prompts are answered has not had them answered."""
+        if state.global_step and state.global_step % self._eval_steps == 0:
+            self._record.answered(state.global_step)
+
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> Any:
         """Prompts are answered, beside what the usual watch does."""
         control = super().on_step_end(args, state, control, **more)
