@@ -64,9 +64,22 @@ def _builtin(
     rewarded = {"model": "@merge", "data": "reviews", "rewards": ["model:@reward,label=positive"], **judged}
     return (
         _step("sft", "sft", {"data": "reviews", **SHORT, "max_length": 56, "r": 16}, ASKED, sft),
-        _step("merge", "merge", {"adapter": "@sft", "prompts": BEGINNINGS, "eval_text": "reviews"}, merge),
+        _step(
+            "merge",
+            "merge",
+            {"adapter": "@sft", "dtype": "float32", "prompts": BEGINNINGS, "eval_text": "reviews"},
+            merge,
+        ),
         _step("reward", "reward", _fields_of(REWARD_PRESETS, "sentiment"), reward),
-        _step("rlhf", "rlhf", rewarded, SHORT, {"prompt_words": 4, "num_generations": 4}, ASKED, rlhf),
+        _step(
+            "rlhf",
+            "rlhf",
+            rewarded,
+            SHORT,
+            {"prompt_words": 4, "max_prompt_length": 32, "num_generations": 4},
+            ASKED,
+            rlhf,
+        ),
         _compared("auto", BUILTIN_NAME, "reviews", compare),
     )
 
@@ -88,13 +101,14 @@ DEMO = _preset(
             "max_completion_length": 20,
             "learning_rate": 4e-4,
             "beta": 0.03,
+            "eval_prompts": 160,
         },
         compare={**QUICK, "eval_tokens": 2048, "window": 128},
     ),
 )
 BRIEF = {"prompts": BEGINNINGS[:1], "max_new_tokens": 8}
 FEW = {"max_steps": 2, "per_device_train_batch_size": 4, "eval_steps": 1000, "max_eval_rows": 8}
-FIRST = {"max_rows": 200}  # not of labelled rows: the first thousands are nearly all praise
+FIRST = {"max_rows": 200}
 SMOKE = _preset(
     "smoke",
     "Every stage in a few steps",
