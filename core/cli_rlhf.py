@@ -11,6 +11,7 @@ from core.training.rlhf_headline import rlhf_headline
 from core.training.rlhf_values import RlhfResult, Standing
 
 MOST_CHARS = 100
+JUDGED = "positive, as judged"
 
 
 def _learned(found: RlhfResult, indent: int) -> Iterator[str]:
@@ -36,12 +37,12 @@ def _sounded(before: RlhfResult | None, now: RlhfResult) -> Iterator[str]:
 
 
 def _names(found: Standing) -> tuple[str, ...]:
-    judged = ("positive",) if found.positive else ()
+    judged = (JUDGED,) if found.positive else ()
     return (*judged, "reward", *found.rewards, "different word pairs", "different words", "tokens", "ended by itself")
 
 
 def _at(found: Standing, name: str) -> str:
-    if name == "positive" and found.positive:
+    if name == JUDGED and found.positive:
         one = found.positive
         return f"{percent(one.value)} ({percent(one.low)} to {percent(one.high)})"
     if name in found.rewards:
