@@ -23,7 +23,7 @@ setup: environment model ## Make .venv with pinned versions, and unpack the buil
 run: setup ## Start everything; the page is at http://127.0.0.1:7860
 	@exec $(VENV)/bin/workbench up
 
-demo: setup ## Ask the built-in model something from start to stop, in a throwaway home
+demo: setup ## Ask, compare and run a small pipeline from start to stop, in a throwaway home
 	@$(PY) -m core.demo
 
 test: setup ## Run all tests, against what there is: SQLite always, PostgreSQL, Redis and Chromium where found
