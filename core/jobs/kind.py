@@ -171,3 +171,8 @@ def shorten(text: str, limit: int = 80) -> str:
     """The first words of `text` on one line."""
     line = " ".join(text.split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def last_part(name: str) -> str:
+    """What stands behind the last slash of a Hub name or a path."""
+    return name.rstrip("/").rpartition("/")[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.abilities import Choice
-from core.jobs.kind import Context, Kind, Machine, Queue, Result, shorten
+from core.jobs.kind import Context, Kind, Machine, Queue, Result, last_part, shorten
 from core.memory.model import Model
 from core.training.plan import plan_for
 from core.training.reward_fields import RewardFields
@@ -47,17 +47,13 @@ def peak_for(spec: RewardSpec, model: Model, choice: Choice, machine: Machine) -
     ).predicted_bytes
 
 
-def _last(name: str) -> str:
-    return name.rstrip("/").rpartition("/")[2]
-
-
 KIND = Kind(
     name="reward",
     queue=Queue.BATCH,
     spec=RewardSpec,
     result=RewardResult,
     run=run,
-    title=lambda spec: shorten(f"reward: {_last(spec.model)} on {_last(spec.data)}"),
+    title=lambda spec: shorten(f"reward: {last_part(spec.model)} on {last_part(spec.data)}"),
     words=lambda spec: " ".join((spec.model, spec.data)),
     artifacts=lambda spec: (spec.resume_from,) if spec.resume_from else (),
     peak=peak_for,

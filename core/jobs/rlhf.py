@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.abilities import Choice
 from core.data.spec import ChatFields
 from core.ids import is_id
-from core.jobs.kind import Context, Kind, Machine, Queue, Result, shorten
+from core.jobs.kind import Context, Kind, Machine, Queue, Result, last_part, shorten
 from core.memory.model import Model
 from core.training.rlhf_fields import RlhfFields
 from core.training.rlhf_plan import rlhf_plan
@@ -53,17 +53,13 @@ def _artifacts(spec: RlhfSpec) -> tuple[str, ...]:
     return tuple(one for one in (spec.resume_from, *spec.reward_models) if is_id(one))
 
 
-def _last(name: str) -> str:
-    return name.rstrip("/").rpartition("/")[2]
-
-
 KIND = Kind(
     name="rlhf",
     queue=Queue.BATCH,
     spec=RlhfSpec,
     result=RlhfResult,
     run=run,
-    title=lambda spec: shorten(f"{_last(spec.model)} by {spec.algorithm}, {', '.join(spec.rewards)}"),
+    title=lambda spec: shorten(f"{last_part(spec.model)} by {spec.algorithm}, {', '.join(spec.rewards)}"),
     words=lambda spec: " ".join((spec.model, spec.data, spec.algorithm, *spec.rewards, *spec.prompts)),
     artifacts=_artifacts,
     peak=peak_for,

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from core.abilities import Choice
 from core.data.spec import ChatFields
-from core.jobs.kind import Context, Kind, Machine, Queue, Result, shorten
+from core.jobs.kind import Context, Kind, Machine, Queue, Result, last_part, shorten
 from core.memory.model import Model
 from core.training.fields import TrainFields
 from core.training.plan import plan_for
@@ -70,17 +70,13 @@ def peak_for(spec: SftSpec, model: Model, choice: Choice, machine: Machine) -> i
     ).predicted_bytes
 
 
-def _last(name: str) -> str:
-    return name.rstrip("/").rpartition("/")[2]
-
-
 KIND = Kind(
     name="sft",
     queue=Queue.BATCH,
     spec=SftSpec,
     result=SftResult,
     run=run,
-    title=lambda spec: shorten(f"{_last(spec.model)} on {_last(spec.data)}"),
+    title=lambda spec: shorten(f"{last_part(spec.model)} on {last_part(spec.data)}"),
     words=lambda spec: " ".join((spec.model, spec.data, *spec.prompts)),
     artifacts=lambda spec: (spec.resume_from,) if spec.resume_from else (),
     peak=peak_for,

@@ -141,19 +141,26 @@ def _targets(model: Any) -> tuple[str, ...]:
 
 
 def _data_facts(ground: Ground) -> DataFacts:
-    data = ground.data
+    return facts_of_data(
+        ground.data,
+        n_train=len(ground.train.rows),
+        n_eval=len(ground.held_out.rows),
+        n_cut=ground.train.n_cut,
+        n_masked=ground.train.n_masked,
+        n_tokens=ground.train.n_tokens,
+    )
+
+
+def facts_of_data(data: Data, **counts: int) -> DataFacts:
+    """What any training says of its data, with what it counted itself."""
     return DataFacts(
         name=data.name,
         format=str(data.format),
         fingerprint=data.fingerprint,
         licence=data.licence,
-        n_train=len(ground.train.rows),
-        n_eval=len(ground.held_out.rows),
         n_bad=len(data.bad),
         n_duplicates=data.n_duplicates,
-        n_cut=ground.train.n_cut,
-        n_masked=ground.train.n_masked,
-        n_tokens=ground.train.n_tokens,
+        **counts,
     )
 
 

@@ -14,7 +14,7 @@ from core.llm.heads import Headed, load_with_head
 from core.llm.loading import LoadedModel
 from core.llm.rows import Encoded, set_chat_template
 from core.llm.tokenizer import pieces_of
-from core.llm.training.ground import MOST_PIECES, Say, facts_of_model, read_for
+from core.llm.training.ground import MOST_PIECES, Say, facts_of_data, facts_of_model, read_for
 from core.llm.training.reward_rows import Learned, labelled, labels_of, paired, shares_of, task_of
 from core.llm.unpack import unpack_if_builtin
 from core.memory import Model
@@ -161,16 +161,10 @@ def _settle_padding(loaded: LoadedModel) -> None:
 
 
 def _data_facts(ground: RewardGround) -> DataFacts:
-    data = ground.data
-    return DataFacts(
-        name=data.name,
-        format=str(data.format),
-        fingerprint=data.fingerprint,
-        licence=data.licence,
+    return facts_of_data(
+        ground.data,
         n_train=len(ground.train),
         n_eval=len(ground.held_out),
-        n_bad=len(data.bad),
-        n_duplicates=data.n_duplicates,
         n_cut=ground.train.n_cut,
         n_masked=ground.train.n_left_out,
         n_tokens=ground.train.n_tokens,

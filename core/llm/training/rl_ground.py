@@ -18,7 +18,7 @@ from core.llm.loading import LoadedModel, load
 from core.llm.rewards import Rewards, open_rewards
 from core.llm.rows import ENDLESS, set_chat_template
 from core.llm.training.answers import prompt_of, text_of
-from core.llm.training.ground import N_PROMPTS, Say, prompts_to_answer, read_for
+from core.llm.training.ground import N_PROMPTS, Say, facts_of_data, prompts_to_answer, read_for
 from core.llm.unpack import unpack_if_builtin
 from core.memory import Model
 from core.memory.files import try_open_model
@@ -53,17 +53,7 @@ class RlGround:
     @property
     def facts(self) -> DataFacts:
         """Of the data, for the result."""
-        return DataFacts(
-            name=self.data.name,
-            format=str(self.data.format),
-            fingerprint=self.data.fingerprint,
-            licence=self.data.licence,
-            n_train=len(self.dataset),
-            n_eval=len(self.held_out),
-            n_bad=len(self.data.bad),
-            n_duplicates=self.data.n_duplicates,
-            n_masked=self.n_too_long,
-        )
+        return facts_of_data(self.data, n_train=len(self.dataset), n_eval=len(self.held_out), n_masked=self.n_too_long)
 
 
 def lay_rl_ground(spec: RlhfSpec, context: Context, say: Say) -> RlGround:
