@@ -112,7 +112,7 @@ FIRST = {"max_rows": 200}
 SMOKE = _preset(
     "smoke",
     "Every stage in a few steps",
-    "The same pipeline, far too short to learn much: it shows within two minutes that every stage works.",
+    "The same pipeline, far too short to learn much: it shows in a few minutes that every stage works.",
     *_builtin(
         sft={**FEW, **FIRST, **BRIEF},
         merge={**BRIEF, "eval_tokens": 64, "window": 64},
