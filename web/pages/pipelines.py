@@ -44,26 +44,29 @@ class Pipelines(ActsOnJobs):
         """The form as the pipeline of the address had it, else as the first preset has it."""
         client, like = acting_for(self._client, request), str(data_of(event).get("like") or "")
         if not like:
-            return [_form(client, DEMO.fields["steps"], DEMO.title), ""]
+            return [_form(event, client, DEMO.fields["steps"], DEMO.title), ""]
         try:
             job = client.show(like)
         except WorkbenchError as error:
-            return [_form(client, []), said(error.message, error.hint)]
-        return [_form(client, job.spec.get("steps", []) if job.kind == NAME else [], job.name), ""]
+            return [_form(event, client, []), said(error.message, error.hint)]
+        return [_form(event, client, job.spec.get("steps", []) if job.kind == NAME else [], job.name), ""]
 
     def fill(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """The form as a preset has it."""
         preset = BY_NAME.get(str(data_of(event).get("name") or ""))
         if preset is None:
             return [gr.skip(), said("There is no such preset.")]
-        return [_form(acting_for(self._client, request), preset.fields["steps"], preset.title), ""]
+        return [_form(event, acting_for(self._client, request), preset.fields["steps"], preset.title), ""]
 
     def more(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """The form with one more step."""
         steps, kind = _steps(event), str(data_of(event).get("kind") or "")
         names = {str(step.get("name")) for step in steps}
         name = next(one for one in (kind, *(f"{kind}_{n}" for n in range(2, len(steps) + 3))) if one not in names)
-        return [_form(acting_for(self._client, request), [*steps, {"name": name, "kind": kind, "fields": {}}]), ""]
+        return [
+            _form(event, acting_for(self._client, request), [*steps, {"name": name, "kind": kind, "fields": {}}]),
+            "",
+        ]
 
     def ask(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         """Whether the steps could be started as they are; else what is wrong with them."""
@@ -80,8 +83,8 @@ class Pipelines(ActsOnJobs):
         return answer(lambda: by.client.submit(NAME, {"steps": steps}, name=by.name[:200], key=by.key))
 
 
-def _form(client: Workbench, steps: Any, title: str = "") -> dict[str, Any]:
-    return {"steps": render_steps(client, steps), "title": title}
+def _form(event: gr.EventData, client: Workbench, steps: Any, title: str = "") -> dict[str, Any]:
+    return {"steps": render_steps(client, steps), "title": title, "drawing": data_of(event).get("drawing")}
 
 
 def _steps(event: gr.EventData) -> list[Mapping[str, Any]]:

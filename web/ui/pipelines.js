@@ -6,7 +6,7 @@
   wb.pipelines = (element, props, watch, trigger) => {
     const form = element.querySelector("[data-pipelines]"), place = form.querySelector("[data-steps]"), said = form.querySelector("[data-said]");
     const root = element.querySelector("[data-job]"), missing = element.querySelector("[data-missing]");
-    let view = null, timer = 0, n = 0, name = "";
+    let view = null, timer = 0, n = 0, drawing = 0, name = "";
 
     const follow = job => {
       view?.close();
@@ -19,8 +19,11 @@
     const press = () => { for (const each of form.querySelectorAll("[data-preset]")) each.setAttribute("aria-pressed", each.dataset.title === name); };
     const ask = () => { clearTimeout(timer); timer = setTimeout(() => trigger("ask", {steps: read(place), n: ++n}), PAUSE_MS); };
 
+    // Whoever asks for another form twice gets the later one, in whichever order they come.
+    const draw = (event, data) => { place.wbHtml = null; trigger(event, {...data, drawing: ++drawing}); };
+
     watch("value", () => {
-      const {job, go, steps, title, sentence, n: at} = props.value || {};
+      const {job, go, steps, title, sentence, n: at, drawing: drawn} = props.value || {};
       if (go) { location.assign(go); return; }
       if (job) {
         wb.forgetKey();
@@ -31,16 +34,13 @@
         return;
       }
       if (sentence !== undefined && at === n) said.textContent = sentence;
-      if (steps !== undefined && place.wbHtml !== steps) { place.innerHTML = place.wbHtml = steps; name = title || ""; press(); place.dataset.ready = ""; ask(); }
+      if (steps !== undefined && drawn === drawing && place.wbHtml !== steps) { place.innerHTML = place.wbHtml = steps; name = title || ""; press(); place.dataset.ready = ""; ask(); }
     });
 
     form.addEventListener("click", event => {
       const preset = event.target.closest("[data-preset]");
-      if (preset) {
-        place.wbHtml = null;
-        trigger("fill", {name: preset.dataset.preset});
-      }
-      if (event.target.closest("[data-add]")) trigger("more", {steps: read(place), kind: form.querySelector("[data-more]").value});
+      if (preset) draw("fill", {name: preset.dataset.preset});
+      if (event.target.closest("[data-add]")) draw("more", {steps: read(place), kind: form.querySelector("[data-more]").value});
       if (event.target.closest("[data-remove]")) { event.target.closest("[data-step]").remove(); ask(); }
       if (event.target.closest("[data-send]") && event.detail <= 1) send();
     });
@@ -57,7 +57,7 @@
 
     if (wb.address()) { follow(wb.address()); return; }
     form.hidden = false;
-    trigger("opened", {like: new URLSearchParams(location.search).get("like") || ""});
+    draw("opened", {like: new URLSearchParams(location.search).get("like") || ""});
   };
 
   // The steps as a Spec has them: what is as usual is left out.
