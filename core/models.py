@@ -97,6 +97,7 @@ class JobRow(Base):
     step: Mapped[str | None]
     round: Mapped[int | None]
     fingerprint: Mapped[str | None]
+    source: Mapped[str | None]
 
     __table_args__ = (
         UniqueConstraint("owner", "key"),
@@ -105,6 +106,8 @@ class JobRow(Base):
         Index(None, "queue", "state", "priority", "owner", "id"),
         Index(None, "state", "lease_until"),
         Index(None, "owner", "id"),
+        Index(None, "owner", "state"),
+        Index(None, "source", "state"),
         Index(None, "parent"),
     )
 
@@ -230,6 +233,7 @@ class WorkerRow(Base):
     card: Mapped[str] = mapped_column(default="")
     place: Mapped[str] = mapped_column(default="")
     abilities: Mapped[dict[str, Any] | None]
+    is_drain_requested: Mapped[bool] = mapped_column(default=False)
 
 
 class HoldingRow(Base):
@@ -266,3 +270,38 @@ class ModelRow(Base):
     revision: Mapped[str] = mapped_column(String(200), primary_key=True, default="")
     body: Mapped[dict[str, Any]]
     reported_at: Mapped[float]
+
+
+class UserRow(Base):
+    """Somebody who may sign in. A name that was removed stays taken: its jobs must not fall to somebody else."""
+
+    __tablename__ = "users"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str]
+    password: Mapped[str | None] = mapped_column(String(200))
+    created_at: Mapped[float]
+    removed_at: Mapped[float | None]
+
+
+class SessionRow(Base):
+    """A browser that is signed in. The id is a keyed hash of what its cookie says, which nobody can read back."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user: Mapped[str] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
+    agent: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[float]
+    used_at: Mapped[float]
+    expires_at: Mapped[float]
+
+
+class LinkRow(Base):
+    """A link by which somebody sets a password, once. The id is a keyed hash, as of a session."""
+
+    __tablename__ = "links"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user: Mapped[str] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
+    expires_at: Mapped[float]
