@@ -18,7 +18,12 @@ class Who:
 
 def may_see(who: Who, job: Job) -> bool:
     """A job is its owner's; the team sees it too unless it is private."""
-    return who.is_administrator or job.owner == who.name or job.visibility is Visibility.TEAM
+    return may_see_of(who, job.owner, job.visibility)
+
+
+def may_see_of(who: Who, owner: str, visibility: Visibility) -> bool:
+    """The same of whatever has an owner."""
+    return who.is_administrator or owner == who.name or visibility is Visibility.TEAM
 
 
 def may_change(who: Who, job: Job) -> bool:
@@ -47,3 +52,13 @@ def check_changed(who: Who, job: Job) -> Job:
     if not may_change(who, check_seen(who, job)):
         raise NotAllowed(f"Job {job.id} belongs to {job.owner}: only its owner may change it.")
     return job
+
+
+def check_may_manage(who: Who) -> None:
+    """Refuse what is done to cards and workers, which everybody shares.
+
+    Raises:
+        NotAllowed: `who` is no administrator.
+    """
+    if not who.is_administrator:
+        raise NotAllowed("Only an administrator decides what workers hold and take.", "Ask one of yours.")

@@ -22,7 +22,7 @@ from core.cli_models import MODEL_COMMANDS
 from core.cli_run import RUN_COMMANDS
 from core.cli_save import save
 from core.cli_submit import submit
-from core.errors import BadInput, IllegalMove, NotAllowed, NotFound, SetupError, WorkbenchError
+from core.errors import BadInput, IllegalMove, NotAllowed, NotFound, SetupError, TooMany, WorkbenchError
 
 FAILED, BAD_INPUT, SETUP, INTERRUPTED = 1, 2, 3, 130
 
@@ -31,7 +31,7 @@ EPILOG = """\
 Exit codes:
   0    it went well
   1    the job failed, or something unforeseen happened
-  2    bad input: the spec, the flags, or a job that is not there or not in the right state
+  2    bad input: the spec, the flags, a job that is not there or not in the right state, or too many at once
   3    the setup is not right: a part does not run or does not answer
   4    the job was cancelled
   130  you stopped waiting; the job goes on
@@ -80,7 +80,7 @@ def code_of(error: WorkbenchError) -> int:
     """The exit code by which a program tells the kinds of error apart."""
     if isinstance(error, SetupError):
         return SETUP
-    return BAD_INPUT if isinstance(error, BadInput | NotFound | NotAllowed | IllegalMove) else FAILED
+    return BAD_INPUT if isinstance(error, BadInput | NotFound | NotAllowed | IllegalMove | TooMany) else FAILED
 
 
 def _tell(code: str, message: str, hint: str, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import click
 from core.cli_format import figure, plain, print_json
 from core.cli_printers import printer_of
 from core.errors import NoWorker
+from core.overview import at_most_words
 from core.states import State
 
 if TYPE_CHECKING:
@@ -108,6 +109,9 @@ class _Screen:
 
     def _words(self, job: Job) -> str:
         if job.state is State.QUEUED and (place := self._workbench.place(job.id)):
+            most = self._workbench.settings.most_running
+            if most and place.of_owner >= most:
+                return f"waiting: {at_most_words('You', place.of_owner)}"
             return job.waiting_reason or f"waiting: {place.ahead} before it, {place.running} running"
         return job.progress.message if job.progress and job.progress.message else str(job.state)
 

@@ -6,6 +6,7 @@
     │   └── ContextExceeded
     ├── NotFound            no such job, sample or artifact (or not yours to see)
     ├── NotAllowed          seen, but not yours to change
+    ├── TooMany             as many jobs as there may be are unfinished
     ├── IllegalMove         a job cannot go from that state to this one
     ├── Fenced              this attempt no longer owns the job
     ├── ModelError
@@ -72,6 +73,12 @@ class NotAllowed(WorkbenchError, PermissionError):
     """The one who asks may see it but not change it."""
 
     code = "not_allowed"
+
+
+class TooMany(WorkbenchError):
+    """As many jobs as there may be are unfinished: of the one who asks, from there, or in all."""
+
+    code = "too_many"
 
 
 class IllegalMove(WorkbenchError):

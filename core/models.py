@@ -98,6 +98,9 @@ class JobRow(Base):
     round: Mapped[int | None]
     fingerprint: Mapped[str | None]
     source: Mapped[str | None]
+    expected_at: Mapped[float | None]
+    expected_from: Mapped[float | None]
+    """When it was said that it would start at `expected_at`, the first time that anybody was told."""
 
     __table_args__ = (
         UniqueConstraint("owner", "key"),
@@ -108,6 +111,9 @@ class JobRow(Base):
         Index(None, "owner", "id"),
         Index(None, "owner", "state"),
         Index(None, "source", "state"),
+        Index(None, "owner", "finished_at"),
+        Index(None, "kind", "state", "id"),
+        Index(None, "expected_at"),
         Index(None, "parent"),
     )
 

@@ -90,6 +90,12 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
+    most_queued: int = Field(
+        default=0, ge=0, description="Unfinished jobs of one person, waiting, running or paused; 0: no limit"
+    )
+    most_running: int = Field(
+        default=0, ge=0, description="Jobs of one person that run at once in each queue; 0: no limit"
+    )
         return home.expanduser().absolute()
 
     @property

@@ -14,6 +14,7 @@ from typing import Any
 from core.client import Workbench
 from core.errors import WorkbenchError
 from core.jobs.kind import Queue
+from core.overview import why_nobody_takes
 from core.spec import as_command, parse_spec
 from core.states import State
 from core.store import Store
@@ -46,6 +47,10 @@ class Seen:
     """Each artifact with the names of those of its files that lie on this machine."""
     curves: str = ""
     evaluations: tuple[Metric, ...] = ()
+    nobody: str = ""
+    """Why no worker takes it, and what can be done; "" where one does."""
+    most_running: int = 0
+    """Of one owner at once; 0: any number."""
     deletable_bytes: int = 0
     """What deleting its checkpoints would free."""
 
@@ -64,13 +69,16 @@ def look(client: Workbench, job_id: str, is_live: bool, curves: Callable[[Store,
     store = client.store
     job = store.job(job_id)
     is_waiting = job.state is State.QUEUED
+    nobody = _nobody(client, job) if is_waiting else ""
     return Seen(
         job=job,
         events=tuple(store.events(job_id)),
         attempts=tuple(store.attempts(job_id)),
         place=store.place(job_id) if is_waiting else None,
         runs_now=_runs_now(client, job) if is_waiting else "",
-        has_worker=not is_waiting or any(worker.queue == job.queue for worker in store.workers()),
+        has_worker=not nobody,
+        nobody=nobody,
+        most_running=client.settings.most_running,
         is_live=is_live,
         command=command_of(client, job),
         files=tuple((artifact, tuple(client.files(artifact))) for artifact in job.artifacts),
@@ -179,12 +187,20 @@ def now_sentence(seen: Seen) -> str:
     if job.state is State.HELD:
         return "Paused: it holds no card. Resume puts it back into the queue, and it goes on where it was."
     if not seen.has_worker:
-        return "Waiting for a worker: none is running. Start one with “workbench worker”."
+        return seen.nobody
+    if seen.most_running and seen.place and seen.place.of_owner >= seen.most_running:
+        n_jobs = f"{seen.place.of_owner} job{'' if seen.place.of_owner == 1 else 's'}"
+        return f"Waits until one of {job.owner} ends: {n_jobs} of one person run at once at most."
     if job.waiting_reason:
         return f"Waits for memory: {job.waiting_reason}."
     ahead = seen.place.ahead if seen.place else 0
     before = {0: "Next in the queue", 1: "1 job before this one"}.get(ahead, f"{ahead:,} jobs before this one")
     return f"{before}; {seen.runs_now}." if seen.runs_now else f"{before}."
+
+
+def _nobody(client: Workbench, job: Job) -> str:
+    why = why_nobody_takes(job.queue, client.store.workers())
+    return f"Waits for a worker: {why.reason}. {why.hint.replace('`', '')}" if why else ""
 
 
 def turns_of(job: Job) -> list[Message]:

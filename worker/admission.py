@@ -13,7 +13,7 @@ from core.ids import is_id
 from core.memory.formula import size
 from core.memory.needs import UNBOUNDED, Needs
 from core.store.holdings import Holding
-from core.store.waiting import Take, Terms, Waiting
+from core.store.waiting import HeldUp, Take, Terms, Waiting
 from core.values import Trouble
 
 Alternatives = Callable[[], Sequence[tuple[str, Needs]]]
@@ -133,7 +133,9 @@ class Plan:
     """(load key, tokens above which it is meant, the reason)."""
     ask: list[Holding] = field(default_factory=list)
     """Idle holdings of other processes, which are asked to go."""
-    before: tuple[int, str] | None = None
+    before: HeldUp | None = None
+    before_whom: tuple[int, str] = (0, "")
+    """Priority and id of the oldest of those that `before` means."""
 
     def terms(self, patience_s: float) -> Terms:
         """What may be claimed."""
@@ -189,13 +191,13 @@ def _decide(made: Plan, case: Case, patience_s: float) -> None:
         made.waits.append((one.load_key, case.most_later, _reason(case)))
         made.ask += [held for held in case.memory.others if held.is_idle and not held.is_release_requested]
         if one.waits_s > patience_s and case.comes_free_by_itself:
-            _hold_back(made, (one.priority, one.oldest))
+            _hold_back(made, one, case.most_later)
 
 
-def _hold_back(made: Plan, those_after: tuple[int, str]) -> None:
+def _hold_back(made: Plan, one: Waiting, above_tokens: int) -> None:
     """The first of those that wait too long decides; of a higher priority counts before older."""
-    if made.before is None or (-those_after[0], those_after[1]) < (-made.before[0], made.before[1]):
-        made.before = those_after
+    if made.before is None or (-one.priority, one.oldest) < (-made.before_whom[0], made.before_whom[1]):
+        made.before, made.before_whom = HeldUp(one.load_key, above_tokens), (one.priority, one.oldest)
 
 
 def _reason(case: Case) -> str:

@@ -108,6 +108,7 @@ def _info(
         card=card.key,
         place=place,
         abilities=found.model_dump(mode="json") if found else None,
+        is_drain_requested=around.is_drain_requested,  # where its row was swept away meanwhile
     )
 
 

@@ -86,13 +86,15 @@ class Desk:
         patience_s = self._patience_s()
         made = self._plan(self._look(), patience_s)
         terms = made.terms(patience_s)
-        return made, self._store.claim(self._queue, self._worker, self._settings.lease_s, self._device, terms)
+        lease_s, most = self._settings.lease_s, self._settings.most_running
+        return made, self._store.claim(self._queue, self._worker, lease_s, self._device, terms, most)
 
     def _look(self) -> Sequence[Waiting]:
         """What waits. Counting a long queue costs more than a claim, so one look serves several of them."""
         self._is_fresh = time.monotonic() - self._looked_s > LOOK_S
         if self._is_fresh:
-            self._waiting, self._looked_s = self._store.waiting_keys(self._queue), time.monotonic()
+            found = self._store.waiting_keys(self._queue, self._settings.most_running)
+            self._waiting, self._looked_s = found, time.monotonic()
         return self._waiting
 
     def _patience_s(self) -> float:

@@ -30,6 +30,7 @@ class MakingRoom:
 
     def __init__(self, settings: Settings, store: Store, models: Models, around: Surroundings) -> None:
         self._after_s = 60 * settings.yield_after_min
+        self._most_running = settings.most_running
         self._store = store
         self._pool = models.pool
         self._around = around
@@ -65,7 +66,7 @@ class MakingRoom:
     def _cases(self, memory: Memory) -> Iterator[Case]:
         """What was told why it waits, by a worker of this card."""
         if self._around.has_beside(Queue.INTERACTIVE):
-            for one in self._store.waiting_keys(Queue.INTERACTIVE):
+            for one in self._store.waiting_keys(Queue.INTERACTIVE, self._most_running):
                 if one.has_reason and (wanted := self._appraised(one, memory)):
                     yield Case(one, wanted, memory)
 

@@ -48,6 +48,7 @@ class Surroundings:
         self._others: tuple[Holding, ...] = ()
         self._workers: tuple[WorkerInfo, ...] = ()
         self.own_abilities: Abilities | None = None
+        self.is_drain_requested = False
         self._found_out = threading.Event()
         if queue != FINDS_OUT:
             self._found_out.set()
@@ -83,8 +84,10 @@ class Surroundings:
         return [one for one in held if one.worker == self.worker]
 
     def meet(self) -> None:
-        """Read afresh who lives."""
+        """Read afresh who lives, and whether this worker is to take nothing more."""
         self._workers = tuple(self._store.workers())
+        own = next((one for one in self._workers if one.id == self.worker), None)
+        self.is_drain_requested = own.is_drain_requested if own else self.is_drain_requested
 
     def memory(self, pool: Pool) -> Memory:
         """The card's memory now."""

@@ -12,8 +12,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import NotFound
 from core.ids import new_id
-from core.models import ArtifactRow, JobRow, MeasurementRow, SampleRow, now
+from core.models import ArtifactRow, JobRow, MeasurementRow, SampleRow, WorkerRow, now
 from core.states import State
+from core.store.crowding import lock
 from core.store.metrics import Metrics
 from core.store.part import ATTEMPTS, JOBS, append_event, fenced_write, leave
 from core.store.waiting import TURNS, Terms, best, parameters, rounded
@@ -56,27 +57,40 @@ class Claims(Metrics):
     """Writes that a worker makes, each fenced by the attempt number."""
 
     def claim(
-        self, queue: str, worker: str, lease_s: float, device: str = "", terms: Terms | None = None
+        self,
+        queue: str,
+        worker: str,
+        lease_s: float,
+        device: str = "",
+        terms: Terms | None = None,
+        most_running: int = 0,
     ) -> Claim | None:
-        """Take the best queued job that the terms allow.
+        """Take the best queued job that the terms allow; nothing for a worker that is being drained.
 
         Highest priority first, then what need not wait for another model to go, then the owner whose turn it is, then
         the oldest. One conditional UPDATE decides, so that no two workers ever hold one job.
+
+        Args:
+            most_running: of one owner so many jobs of the queue may run at once; 0: any number.
         """
         if terms is not None and not terms.takes:
             return None
-        statement = _take(rounded(len(terms.takes)) if terms else None, bool(terms and terms.before))
+        n_takes = rounded(len(terms.takes)) if terms else None
+        statement = _take(n_takes, bool(terms and terms.before), bool(most_running))
         with self.database.write() as connection:
-            asked = {"from_queue": queue, "by": worker, "lease_s": lease_s, **parameters(terms)}
+            if most_running:
+                lock(connection, f"claims of {queue}")  # else two workers count the same jobs, and each adds one
+            asked = {"from_queue": queue, "by": worker, "lease_s": lease_s, **parameters(terms, most_running)}
             row = connection.execute(statement, asked).first()
             if row is None:
                 return None
             found = dict(row._mapping)
-            claim = Claim(job_id=found.pop("id"), **found)
+            claim = Claim(job_id=found.pop("id"), **{name: found.pop(name) for name in _OF_CLAIM})
             began = {"job_id": claim.job_id, "attempt": claim.attempt, "worker": worker, "device": device}
             connection.execute(_ATTEMPT, began)
             connection.execute(self._pass_turn, {"of": queue, "queue": queue, "owner": claim.owner})
-            append_event(connection, claim.job_id, "claimed", claim.attempt, {"worker": worker})
+            facts = {"worker": worker} | _as_expected(claim, **found)
+            append_event(connection, claim.job_id, "claimed", claim.attempt, facts)
         return claim
 
     def pulse(self, held: Iterable[tuple[str, int]]) -> dict[str, Pulse]:
@@ -226,10 +240,23 @@ class Claims(Metrics):
         return row.on_conflict_do_update(index_elements=["queue", "owner"], set_={"number": row.excluded.number})
 
 
+_OF_CLAIM = tuple(name for name in Claim.__dataclass_fields__ if name != "job_id")
+_WORKERS = WorkerRow.__table__
+
+
+def _as_expected(claim: Claim, expected_at: float | None, expected_from: float | None, at: float) -> dict[str, float]:
+    """How long a job was said to wait, and did, both from when that was said; nothing where nothing was."""
+    if claim.attempt > 1 or expected_at is None or expected_from is None:
+        return {}
+    return {"expected_s": round(expected_at - expected_from, 3), "waited_s": round(at - expected_from, 3)}
+
+
 @lru_cache
-def _take(n_takes: int | None, has_before: bool) -> Any:
-    unlocked = best(n_takes, has_before).with_for_update(skip_locked=True, of=JOBS).scalar_subquery()
-    taken = update(JOBS).where(JOBS.c.id == unlocked, JOBS.c.state == State.QUEUED)  # type: ignore[arg-type]
+def _take(n_takes: int | None, has_before: bool, has_most: bool) -> Any:
+    unlocked = best(n_takes, has_before, has_most).with_for_update(skip_locked=True, of=JOBS).scalar_subquery()
+    drained = select(_WORKERS.c.id).where(_WORKERS.c.id == bindparam("by"), _WORKERS.c.is_drain_requested)
+    mine = (JOBS.c.id == unlocked, JOBS.c.state == State.QUEUED, ~drained.exists())
+    taken = update(JOBS).where(*mine)  # type: ignore[arg-type]
     return taken.values(
         state=State.RUNNING,
         attempt=JOBS.c.attempt + 1,
@@ -237,7 +264,7 @@ def _take(n_takes: int | None, has_before: bool) -> Any:
         lease_until=now() + bindparam("lease_s", type_=Float),
         started_at=func.coalesce(JOBS.c.started_at, now()),
         waiting_reason="",
-    ).returning(*(JOBS.c[name] for name in Claim.__dataclass_fields__ if name != "job_id"), JOBS.c.id)
+    ).returning(*(JOBS.c[name] for name in (*_OF_CLAIM, "id", "expected_at", "expected_from")), now().label("at"))
 
 
 _ATTEMPT = insert(ATTEMPTS).values(started_at=now())  # type: ignore[arg-type]

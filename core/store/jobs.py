@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import IllegalMove, NotFound
 from core.ids import new_id
+from core.limits import Limits
 from core.models import ArtifactRow, JobRow, now
 from core.states import State, check_move
+from core.store.crowding import check_not_too_many, lock_for
 from core.store.part import JOBS, Part, append_event
 from core.store.rows import job_of
 from core.values import Job, Visibility
@@ -22,7 +24,8 @@ from core.values import Job, Visibility
 class NewJob:
     """A job as it is submitted; what is not here the store fills in. What has no queue runs from the first moment on.
 
-    `round` counts how often the `step` of a pipeline was begun; `fingerprint` finds it again when it is asked for anew.
+    `source` is the address that it came from, where that is counted. `round` counts how often the `step` of a pipeline
+    was begun; `fingerprint` finds it again when it is asked for anew.
     """
 
     kind: str
@@ -44,22 +47,31 @@ class NewJob:
     step: str | None = None
     round: int | None = None
     fingerprint: str | None = None
+    source: str | None = None
+
+
+NO_LIMITS = Limits()
 
 
 class Jobs(Part):
     """Writes that a person asks for."""
 
-    def submit(self, new: NewJob) -> tuple[Job, bool]:
+    def submit(self, new: NewJob, limits: Limits = NO_LIMITS) -> tuple[Job, bool]:
         """Write a queued job and its first event; a key that its owner has used before gives that job again.
 
         Returns:
             The job as its row stands, and whether it is new.
+
+        Raises:
+            TooMany: as many jobs as the limits allow are unfinished.
         """
         with self.database.write() as connection:
+            lock_for(connection, limits, new.owner, new.source)
             row = self._add(connection, new)
             if row is None:
                 same = select(JOBS).where(JOBS.c.owner == new.owner, JOBS.c.key == new.key)
                 return job_of(connection.execute(same).one()), False
+            check_not_too_many(connection, limits, new.owner, new.source)
             return job_of(row), True
 
     def _add(self, connection: Connection, new: NewJob) -> Row[Any] | None:
@@ -123,8 +135,15 @@ class Jobs(Part):
         with self.database.write() as connection:
             return resume_job(connection, job_id, who)
 
-    def describe(self, job_id: str, *, name: str | None = None, note: str | None = None) -> None:
-        """Give a job another name (at most 200 characters) or note.
+    def describe(
+        self,
+        job_id: str,
+        *,
+        name: str | None = None,
+        note: str | None = None,
+        visibility: Visibility | None = None,
+    ) -> None:
+        """Give a job another name (at most 200 characters) or note, or let others see it; its steps go with it.
 
         Raises:
             NotFound: there is no such job.
@@ -134,6 +153,9 @@ class Jobs(Part):
             locked_state(connection, job_id)
             if values:
                 set_values(connection, job_id, **values)
+            if visibility is not None:
+                mine = or_(JobRow.id == job_id, JobRow.pipeline_id == job_id)
+                connection.execute(update(JobRow).where(mine).values(visibility=visibility))
 
     def delete(self, job_id: str) -> list[str]:
         """Forget a job and all that hangs on it; what was a step of it stays.

@@ -45,10 +45,14 @@ class AttemptInfo:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job stands in its queue: `ahead` jobs are taken before it, and `running` ones hold the worker now."""
+    """Where a job stands in its queue: `ahead` jobs are taken before it, and `running` ones hold the worker now.
+
+    Of those `of_owner` are of the same owner.
+    """
 
     ahead: int
     running: int
+    of_owner: int = 0
 
 
 class Queries(Part):
@@ -81,6 +85,13 @@ class Queries(Part):
                 select(func.count(JobRow.id)).where(_visible(who), *_matches(wanted))
             ).scalar_one()
 
+    def unfinished(self, owner: str) -> list[str]:
+        """The ids of somebody's jobs that have not ended, the newest first; those of a pipeline go with it."""
+        states = (State.QUEUED, State.RUNNING, State.HELD)
+        mine = (JobRow.owner == owner, JobRow.state.in_(states), JobRow.pipeline_id.is_(None))
+        with self.database.read() as connection:
+            return list(connection.execute(select(JobRow.id).where(*mine).order_by(JobRow.id.desc())).scalars())
+
     def ids_like(self, ending: str) -> list[str]:
         """The ids that end so (at most two are looked for): people type the last characters of an id."""
         with self.database.read() as connection:
@@ -103,15 +114,16 @@ class Queries(Part):
     def place(self, job_id: str) -> Place | None:
         """Where a queued job stands; None for one that does not wait."""
         with self.database.read() as connection:
-            head = select(JobRow.queue).where(JobRow.id == job_id, JobRow.state == State.QUEUED)
-            queue = connection.execute(head).scalar()
-            if queue is None:
+            head = select(JobRow.queue, JobRow.owner).where(JobRow.id == job_id, JobRow.state == State.QUEUED)
+            found = connection.execute(head).first()
+            if found is None:
                 return None
+            queue, owner = found
             columns = (JobRow.id, JobRow.owner, JobRow.priority, func.coalesce(TurnRow.number, 0))
             rows = connection.execute(waiting(queue, *columns).order_by(JobRow.id)).all()
-            busy = select(func.count()).where(JobRow.queue == queue, JobRow.state == State.RUNNING)
-            running = connection.execute(busy).scalar_one()
-        return Place(in_turns(tuple(row) for row in rows).index(job_id), running)
+            busy = select(JobRow.owner).where(JobRow.queue == queue, JobRow.state == State.RUNNING)
+            running = connection.execute(busy).scalars().all()
+        return Place(in_turns(tuple(row) for row in rows).index(job_id), len(running), running.count(owner))
 
     def models_used(self, who: Who) -> list[str]:
         """The models that the jobs `who` may see were made with."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Float, Select, and_, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import Float, Integer, Select, and_, bindparam, case, func, literal, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.models import TurnRow, now
@@ -18,6 +18,8 @@ from core.states import State
 from core.store.part import JOBS, Part
 
 TURNS = TurnRow.__table__
+RUNNING = JOBS.alias("those_that_run")
+NO_TURN = 0
 MOST_KEYS = 100  # a statement has a longest; who names thousands of models must not stop the others
 
 
@@ -49,28 +51,41 @@ class Take:
 
 
 @dataclass(frozen=True)
+class HeldUp:
+    """The queued jobs of a load key with more than so many tokens, which wait for memory that others use."""
+
+    load_key: str
+    above_tokens: int
+
+
+@dataclass(frozen=True)
 class Terms:
     """What a worker can take now.
 
     Args:
         takes: by load key; a key that is not named is not taken.
         patience_s: ready keys go first, but not before a job that has waited as long as this.
-        before: where a job waits too long for others to end, only what was submitted before it, or is of a higher
-            priority than it, may still begin: (priority, id).
+        before: where jobs of a key wait too long for others to end, only what comes before the first of them in the
+            order of the turns may still begin.
     """
 
     takes: tuple[Take, ...]
     patience_s: float
-    before: tuple[int, str] | None = None
+    before: HeldUp | None = None
 
 
 class Waitings(Part):
     """Reads of the queue by load key, and the reasons."""
 
-    def waiting_keys(self, queue: str) -> list[Waiting]:
-        """What waits in a queue, by load key, the oldest first: jobs without a model, and the first hundred models."""
+    def waiting_keys(self, queue: str, most_running: int = 0) -> list[Waiting]:
+        """What waits in a queue, by load key, the oldest first: jobs without a model, and the first hundred models.
+
+        Args:
+            most_running: jobs of owners of whom so many run are left out: nothing must wait for them; 0: none are.
+        """
+        asked = {"from_queue": queue} | ({"most_running": most_running} if most_running else {})
         with self.database.read() as connection:
-            rows = connection.execute(_KEYS, {"from_queue": queue}).all()
+            rows = connection.execute(_keys(bool(most_running)), asked).all()
         return [
             Waiting(key, n, oldest, s, priority, most, bool(why)) for key, n, oldest, s, priority, most, why in rows
         ]
@@ -91,9 +106,14 @@ class Waitings(Part):
             return list(connection.execute(statement).scalars())
 
 
+def turn() -> ColumnElement[int]:
+    """The number of the claim that last took a job of an owner, of jobs joined with turns."""
+    return func.coalesce(TURNS.c.number, NO_TURN)
+
+
 def claim_order() -> tuple[Any, ...]:
     """The order in which the rows of jobs joined with turns are claimed where everything fits."""
-    return JOBS.c.priority.desc(), func.coalesce(TURNS.c.number, 0), JOBS.c.id
+    return JOBS.c.priority.desc(), turn(), JOBS.c.id
 
 
 def waiting(queue: Any, *columns: Any) -> Select[Any]:
@@ -103,34 +123,59 @@ def waiting(queue: Any, *columns: Any) -> Select[Any]:
     return joined.where(JOBS.c.queue == queue, JOBS.c.state == State.QUEUED)
 
 
+def is_below_most() -> ColumnElement[bool]:
+    """Whether fewer than `most_running` jobs of a job's owner run in its queue."""
+    same = (RUNNING.c.queue == JOBS.c.queue, RUNNING.c.owner == JOBS.c.owner, RUNNING.c.state == State.RUNNING)
+    n_running = select(func.count()).select_from(RUNNING).where(*same).correlate(JOBS).scalar_subquery()
+    return n_running < bindparam("most_running", type_=Integer)
+
+
 @lru_cache
-def best(n_takes: int | None, has_before: bool) -> Select[Any]:
+def best(n_takes: int | None, has_before: bool, has_most: bool) -> Select[Any]:
     """The id of the job that is claimed next, within the terms that `parameters` gives; None: without any."""
     query = waiting(bindparam("from_queue"), JOBS.c.id)
+    if has_most:
+        query = query.where(is_below_most())
     if n_takes is None:
         return query.order_by(*claim_order()).limit(1)
     query = query.where(or_(*(_taken(n) for n in range(n_takes))))
     if has_before:
-        same, earlier = JOBS.c.priority == bindparam("before_priority"), JOBS.c.id <= bindparam("before_id")
-        needs_nothing = JOBS.c.load_key == ""
-        query = query.where(or_(JOBS.c.priority > bindparam("before_priority"), and_(same, earlier), needs_nothing))
+        query = query.where(or_(_comes_before_those_held_up(has_most), JOBS.c.load_key == ""))
     ready: list[Any] = [(JOBS.c.load_key == bindparam(f"key_{n}"), bindparam(f"rank_{n}")) for n in range(n_takes)]
     has_waited = JOBS.c.created_at <= now() - bindparam("patience_s", type_=Float)
-    priority, turn, age = claim_order()
-    return query.order_by(priority, case((has_waited, literal(0)), *ready, else_=literal(1)), turn, age).limit(1)
+    priority, turns, age = claim_order()
+    return query.order_by(priority, case((has_waited, literal(0)), *ready, else_=literal(1)), turns, age).limit(1)
 
 
-def parameters(terms: Terms | None) -> dict[str, Any]:
+def _comes_before_those_held_up(has_most: bool) -> ColumnElement[bool]:
+    """Whether a job would be claimed before the first of those that are held up, or is that one.
+
+    By turns and not by age: else who has submitted five hundred jobs first would keep the memory until they have run.
+    """
+    those = (JOBS.c.load_key == bindparam("before_key"), JOBS.c.work_tokens > bindparam("before_tokens"))
+    held_up = waiting(bindparam("from_queue"), JOBS.c.priority, turn().label("turn"), JOBS.c.id).where(*those)
+    if has_most:
+        held_up = held_up.where(is_below_most())
+    first = held_up.order_by(*claim_order()).limit(1).subquery("first_held_up")
+    same_turn = and_(turn() == first.c.turn, JOBS.c.id <= first.c.id)
+    same_priority = and_(JOBS.c.priority == first.c.priority, or_(turn() < first.c.turn, same_turn))
+    goes_first = select(first.c.id).where(or_(JOBS.c.priority > first.c.priority, same_priority))
+    nobody = ~select(first.c.id).exists()  # it has been cancelled meanwhile
+    return or_(goes_first.correlate(JOBS, TURNS).exists(), nobody)
+
+
+def parameters(terms: Terms | None, most_running: int = 0) -> dict[str, Any]:
     """The parameters of `best`."""
+    found: dict[str, Any] = {"most_running": most_running} if most_running else {}
     if terms is None:
-        return {}
-    found: dict[str, Any] = {"patience_s": terms.patience_s}
+        return found
+    found["patience_s"] = terms.patience_s
     repeated = (*terms.takes, *[terms.takes[-1]] * (rounded(len(terms.takes)) - len(terms.takes)))
     for n, take in enumerate(repeated):
         found |= {f"key_{n}": take.load_key, f"rank_{n}": 0 if take.is_ready else 1}
         found |= {f"most_{n}": take.most_tokens, f"above_{n}": take.above_tokens}
     if terms.before:
-        found |= {"before_priority": terms.before[0], "before_id": terms.before[1]}
+        found |= {"before_key": terms.before.load_key, "before_tokens": terms.before.above_tokens}
     return found
 
 
@@ -145,8 +190,9 @@ def _taken(n: int) -> ColumnElement[bool]:
     return and_(JOBS.c.load_key == bindparam(f"key_{n}"), fits)
 
 
-def _keys() -> Select[Any]:
-    queued = (JOBS.c.queue == bindparam("from_queue"), JOBS.c.state == State.QUEUED)
+@lru_cache
+def _keys(has_most: bool) -> Select[Any]:
+    queued = [JOBS.c.queue == bindparam("from_queue"), JOBS.c.state == State.QUEUED]
     oldest = func.min(JOBS.c.id)
     columns: Sequence[Any] = (
         JOBS.c.load_key,
@@ -157,8 +203,5 @@ def _keys() -> Select[Any]:
         func.max(JOBS.c.work_tokens),
         func.max(JOBS.c.waiting_reason),
     )
-    grouped = select(*columns).where(*queued).group_by(JOBS.c.load_key)
+    grouped = select(*columns).where(*queued, *([is_below_most()] if has_most else [])).group_by(JOBS.c.load_key)
     return grouped.order_by(JOBS.c.load_key != "", func.max(JOBS.c.priority).desc(), oldest).limit(MOST_KEYS)
-
-
-_KEYS = _keys()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.models import WorkerRow, now
@@ -32,6 +32,8 @@ class WorkerInfo:
     card: str = ""
     place: str = ""
     abilities: dict[str, Any] | None = None
+    is_drain_requested: bool = False
+    """That it finishes what it runs and takes nothing more: a wish of others, which its reports leave as it is."""
 
 
 class Workers(Part):
@@ -49,6 +51,12 @@ class Workers(Part):
         """Say that a worker has stopped."""
         with self.database.write() as connection:
             connection.execute(delete(WorkerRow).where(WorkerRow.id == worker_id))
+
+    def request_drain(self, worker_id: str, is_requested: bool) -> bool:
+        """Wish that a worker takes no more jobs, or that it does again; whether there is such a worker."""
+        wished = update(WorkerRow).where(WorkerRow.id == worker_id).values(is_drain_requested=is_requested)
+        with self.database.write() as connection:
+            return connection.execute(wished).rowcount == 1
 
     def workers(self) -> list[WorkerInfo]:
         """The workers that live."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.memory.needs import UNBOUNDED, Needs
 from core.store.holdings import Holding
-from core.store.waiting import Waiting
+from core.store.waiting import HeldUp, Waiting
 from worker.admission import Memory, Plan, Wanted, plan
 
 PATIENCE_S = 20.0
@@ -140,7 +140,7 @@ def test_a_job_that_waits_too_long_for_memory_in_use_holds_back_those_after_it()
     own = (holding("b", 900, "job 1"),)
     waiting = [waits("a", waits_s=PATIENCE_S + 1, oldest="01A"), waits("b", oldest="01B")]
     made = decide(waiting, wanted("a", 1500), wanted("b", 900), budget_bytes=2000, free_bytes=1100, own=own)
-    assert made.before == (0, "01A")
+    assert made.before == HeldUp("a", above_tokens=-1)
 
 
 def test_a_job_that_has_just_come_holds_nobody_back() -> None:

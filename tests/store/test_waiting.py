@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from core.store import Store
-from core.store.waiting import Take, Terms
+from core.store.waiting import HeldUp, Take, Terms
 from tests.store.test_jobs import submit
 
 PATIENCE_S = 20.0
 MANY = 2**62
 
 
-def take(store: Store, *takes: Take, patience_s: float = PATIENCE_S, before: tuple[int, str] | None = None) -> str:
+def take(store: Store, *takes: Take, patience_s: float = PATIENCE_S, before: HeldUp | None = None) -> str:
     claim = store.claim("interactive", "w", 30, terms=Terms(takes, patience_s, before))
     return claim.job_id if claim else ""
 
@@ -65,12 +65,36 @@ def test_owners_take_turns_among_what_is_resident(store: Store) -> None:
 
 
 def test_behind_a_job_that_waits_too_long_only_a_higher_priority_begins(store: Store) -> None:
-    waits = submit(store, load_key="large")
+    submit(store, load_key="large")
     submit(store, load_key="small")
     urgent = submit(store, load_key="small", priority=1)
     ready = Take("small", MANY, is_ready=True)
-    assert take(store, ready, before=(0, waits)) == urgent
-    assert take(store, ready, before=(0, waits)) == ""
+    assert take(store, ready, before=HeldUp("large", -1)) == urgent
+    assert take(store, ready, before=HeldUp("large", -1)) == ""
+
+
+def test_who_submitted_many_jobs_first_does_not_keep_the_memory_until_they_have_run(store: Store) -> None:
+    for _ in range(5):
+        submit(store, load_key="small", owner="many")
+    submit(store, load_key="large", owner="one")
+    ready = Take("small", MANY, is_ready=True)
+    assert take(store, ready) != ""  # nobody has waited too long yet
+    assert take(store, ready, before=HeldUp("large", -1)) == ""
+
+
+def test_of_what_is_held_up_only_jobs_too_large_for_what_is_free_hold_back_others(store: Store) -> None:
+    small = submit(store, load_key="a", work_tokens=5)
+    submit(store, load_key="a", work_tokens=500)
+    after = submit(store, load_key="a", work_tokens=5)
+    fits = Take("a", 100, is_ready=True)
+    assert take(store, fits, before=HeldUp("a", 100)) == small
+    assert take(store, fits, before=HeldUp("a", 100)) == ""
+    assert take(store, fits) == after
+
+
+def test_once_nothing_is_held_up_any_more_nobody_is_held_back(store: Store) -> None:
+    small = submit(store, load_key="small")
+    assert take(store, Take("small", MANY, is_ready=True), before=HeldUp("large", -1)) == small
 
 
 def test_what_waits_is_counted_by_load_key_the_oldest_first(store: Store) -> None:
@@ -111,9 +135,9 @@ def test_a_thousand_models_in_the_queue_stop_nobody(store: Store) -> None:
 
 
 def test_behind_a_job_that_waits_too_long_what_needs_no_model_still_begins(store: Store) -> None:
-    waits = submit(store, load_key="large")
+    submit(store, load_key="large")
     plain = submit(store, load_key="")
-    assert take(store, Take("", MANY, is_ready=True), before=(0, waits)) == plain
+    assert take(store, Take("", MANY, is_ready=True), before=HeldUp("large", -1)) == plain
 
 
 def test_of_those_that_were_told_why_they_wait_one_message_is_enough(store: Store) -> None:
@@ -123,3 +147,12 @@ def test_of_those_that_were_told_why_they_wait_one_message_is_enough(store: Stor
     assert store.waiting_ids("interactive", 10) == [other, told[0]]
     assert [one.has_reason for one in store.waiting_keys("interactive")] == [True, False]
     assert store.explain("interactive", "a", "") == told
+
+
+def test_jobs_of_an_owner_of_whom_enough_run_are_no_reason_to_wait(store: Store) -> None:
+    for key in ("a", "b"):
+        submit(store, load_key=key, owner="many")
+    submit(store, load_key="c", owner="one")
+    assert store.claim("interactive", "w", 30, most_running=1) is not None
+    assert [one.load_key for one in store.waiting_keys("interactive", most_running=1)] == ["c"]
+    assert [one.load_key for one in store.waiting_keys("interactive")] == ["b", "c"]

@@ -153,7 +153,7 @@ def test_a_job_that_waits_says_what_runs_before_it(web: TestClient, workbench: W
 def test_a_job_that_no_worker_takes_says_so(web: TestClient, workbench: Workbench) -> None:
     page = Page()
     with follow(web, ask(workbench)) as socket:
-        read_until(socket, page, lambda page: "none is running" in page.parts["now"])
+        read_until(socket, page, lambda page: "no worker runs that takes interactive jobs" in page.parts["now"])
 
 
 @pytest.mark.parametrize("job_id", [MISSING, "nonsense", "%2e%2e"])
