@@ -10,10 +10,11 @@ from core.values import Job, Visibility
 
 @dataclass(frozen=True)
 class Who:
-    """The one who asks."""
+    """The one who asks; `source` is whence, as something to count by, where strangers ask."""
 
     name: str
     is_administrator: bool = False
+    source: str | None = None
 
 
 def may_see(who: Who, job: Job) -> bool:

@@ -13,15 +13,18 @@ from collections.abc import Sequence
 import click
 
 from core import __version__
+from core.cli_cards import CARD_COMMANDS
 from core.cli_curves import curves
 from core.cli_data import DATA_COMMANDS
 from core.cli_diff import diff
 from core.cli_estimate import estimate
 from core.cli_jobs import JOB_COMMANDS
 from core.cli_models import MODEL_COMMANDS
+from core.cli_record import record
 from core.cli_run import RUN_COMMANDS
 from core.cli_save import save
 from core.cli_submit import submit
+from core.cli_users import USER_COMMANDS
 from core.errors import BadInput, IllegalMove, NotAllowed, NotFound, SetupError, TooMany, WorkbenchError
 
 FAILED, BAD_INPUT, SETUP, INTERRUPTED = 1, 2, 3, 130
@@ -46,7 +49,20 @@ def workbench() -> None:
     """Run, prompt and compare language models on the machines you have."""
 
 
-for command in (submit, *JOB_COMMANDS, curves, diff, save, *MODEL_COMMANDS, *DATA_COMMANDS, estimate, *RUN_COMMANDS):
+for command in (
+    submit,
+    *JOB_COMMANDS,
+    curves,
+    diff,
+    save,
+    record,
+    *MODEL_COMMANDS,
+    *CARD_COMMANDS,
+    *DATA_COMMANDS,
+    estimate,
+    *USER_COMMANDS,
+    *RUN_COMMANDS,
+):
     workbench.add_command(command)
 
 

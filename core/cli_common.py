@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.errors import BadInput, SetupError
+from core.errors import BadInput, NotFound, SetupError
 
 if TYPE_CHECKING:
     from core.client import Workbench
@@ -42,8 +42,8 @@ def read_changes(changes: Sequence[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def client() -> Iterator[Workbench]:
-    """The client of the installation that the environment names.
+def client(as_user: bool = True) -> Iterator[Workbench]:
+    """The client of the installation that the environment names, for the user whom it names.
 
     Raises:
         SetupError: there is none yet.
@@ -55,9 +55,27 @@ def client() -> Iterator[Workbench]:
     check_is_there(settings)
     workbench = Workbench.open(settings)
     try:
-        yield workbench
+        yield _as_user(workbench) if as_user else workbench
     finally:
         workbench.close()
+
+
+def _as_user(workbench: Workbench) -> Workbench:
+    """The client for the user whom WORKBENCH_USER names, where people have accounts."""
+    from core.accounts import who_is
+    from core.modes import Mode
+
+    settings = workbench.settings
+    if settings.mode is not Mode.TEAM:
+        return workbench
+    try:
+        user = workbench.store.user(settings.user)
+    except NotFound as error:
+        raise SetupError(
+            f"WORKBENCH_USER is {settings.user}, and there is no such user.",
+            "`workbench user list` shows them, `workbench user add NAME` makes one.",
+        ) from error
+    return workbench.acting_for(who_is(user.name, user.role))
 
 
 def check_is_there(settings: Settings) -> None:

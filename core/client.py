@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,29 +13,32 @@ from typing import IO, Any
 
 from core import stream
 from core.abilities import Abilities
-from core.access import Who, check_changed, check_seen
+from core.access import Who, check_changed, may_see
 from core.cleaning import deletable_bytes, delete_checkpoints
 from core.data.uploads import Upload, Uploads
-from core.errors import BadInput, NotFound, NoWorker
+from core.errors import BadInput, IllegalMove, NotAllowed, NotFound, NoWorker
 from core.ids import is_id
 from core.jobs import Kinds, pipeline
+from core.modes import Mode
+from core.overview import why_nobody_takes
 from core.pipelining.client import OnPipelines
 from core.queue import make_app, send
+from core.recording.take import About, entries_of, take
+from core.recording.values import Recording
 from core.settings import Settings
 from core.spec import Spec
 from core.states import State
 from core.store import Store
-from core.store.holdings import Holding
 from core.store.models import FoundModel
 from core.store.queries import AttemptInfo, JobFilter, Place
-from core.store.workers import WorkerInfo
 from core.submitting import abilities
+from core.tending import OnCards
 from core.training.tensorboard import run_name, write_events
 from core.values import ArtifactRef, Event, Job, Metric, Visibility
 from core.watch import Tail, Update, follow
 
 
-class Workbench(OnPipelines):
+class Workbench(OnCards, OnPipelines):
     """Submit, show, list, watch, cancel, retry and delete jobs, on behalf of one person.
 
     Every method raises `NotFound` for a job that is not there or not to be seen, and `NotAllowed` where only its
@@ -44,7 +48,7 @@ class Workbench(OnPipelines):
     def __init__(self, settings: Settings, store: Store, who: Who | None = None) -> None:
         self.settings = settings
         self.store = store
-        self.who = who or Who(settings.user)
+        self.who = who or Who(settings.user, is_administrator=settings.mode is not Mode.TEAM)
         self.kinds = Kinds(settings.extra_kinds)
         self.keys = stream.Keys(settings.redis_prefix)
         self._app = make_app(settings.redis, settings.redis_prefix) if settings.redis else None
@@ -77,20 +81,24 @@ class Workbench(OnPipelines):
         parent: str | None = None,
         retry_of: str | None = None,
         priority: int = 0,
-        visibility: Visibility = Visibility.TEAM,
+        visibility: Visibility | None = None,
     ) -> Job:
         """Queue a job and give it back at once; the same `key` again gives the job that it made the first time.
 
         Raises:
             BadInput: the spec is not one of this kind, or what it asks is known to be impossible.
             NotFound: it reads an artifact that is not there, or not to be seen.
+            NotAllowed: it may not be asked for here.
+            TooMany: as many jobs as there may be are unfinished.
         """
         new = self._submitting.new_job(kind, spec, priority)
         if kind == pipeline.NAME:
             self.check_pipeline(new.spec)
         parent = self.show(parent).id if parent else None
-        new = replace(new, name=name or new.name, visibility=visibility, key=key, parent=parent, retry_of=retry_of)
-        submitted, is_new = self.store.submit(new)
+        seen_by = self.policy.visibility if visibility is None or self._is_public else visibility
+        new = replace(new, name=name or new.name, visibility=seen_by, source=self.who.source)
+        new = replace(new, key=key, parent=parent, retry_of=retry_of)
+        submitted, is_new = self.store.submit(new, self.policy.limits)
         if not is_new:
             return self.store.job(submitted.id)
         if kind == pipeline.NAME:
@@ -102,7 +110,10 @@ class Workbench(OnPipelines):
 
     def show(self, job: str) -> Job:
         """A job by its id or the last characters of it."""
-        return check_seen(self.who, self.store.job(self._full_id(job)))
+        found = self.store.job(self._full_id(job))
+        if not may_see(self.who, found):
+            raise NotFound(*_no_such(job))
+        return found
 
     def list(self, wanted: JobFilter | None = None, *, before: str = "", limit: int = 50) -> Sequence[Job]:
         """Jobs, newest first; `before`, the last one's id, asks for the next page."""
@@ -124,10 +135,6 @@ class Workbench(OnPipelines):
         """Where a queued job stands."""
         return self.store.place(self.show(job).id)
 
-    def workers(self) -> Sequence[WorkerInfo]:
-        """The workers that live."""
-        return self.store.workers()
-
     def abilities(self, queue: str = "") -> Sequence[Abilities]:
         """What living workers can run, those that have said so; of one queue where it is named."""
         return abilities(self.store, queue)
@@ -135,37 +142,6 @@ class Workbench(OnPipelines):
     def models(self) -> Sequence[FoundModel]:
         """The models that lie where a living worker can load them."""
         return self.store.models()
-
-    def holdings(self) -> Sequence[Holding]:
-        """What living workers hold of their cards, the last used first."""
-        return self.store.holdings()
-
-    def unload(self, model: str) -> Sequence[Holding]:
-        """Let a resident model go as soon as no job uses it; those that are meant, by its name or key.
-
-        Raises:
-            NotFound: it is not in memory.
-        """
-        found = self._held(model)
-        self.store.pin(found, is_pinned=False)
-        self.store.request_release(found)
-        return found
-
-    def pin(self, model: str, *, is_pinned: bool = True) -> Sequence[Holding]:
-        """Keep a resident model when another needs the room, or no longer.
-
-        Raises:
-            NotFound: it is not in memory.
-        """
-        found = self._held(model)
-        self.store.pin(found, is_pinned)
-        return found
-
-    def _held(self, model: str) -> Sequence[Holding]:
-        found = [one for one in self.store.holdings() if model in (one.model, one.key)]
-        if not found:
-            raise NotFound(f"No model {model!r} is in memory.", "`workbench models` shows what is.")
-        return found
 
     def artifact(self, artifact_id: str) -> tuple[Job, ArtifactRef]:
         """An artifact with the job that made it.
@@ -179,32 +155,63 @@ class Workbench(OnPipelines):
         """The files of an artifact by their names, as far as they lie on this machine; links are no files of it."""
         return files_of(artifact_folder(self.settings.home, artifact.id))
 
-    def upload(self, source: Path | IO[bytes], name: str = "") -> Upload:
+    def upload(self, source: Path | IO[bytes], name: str = "", *, is_private: bool | None = None) -> Upload:
         """Keep a file with rows; its id is what `data` of a job takes. The ending of `name` says what it is.
 
         Raises:
+            NotAllowed: uploads are closed here.
             BadInput: it cannot be read, is empty, or is too large.
             DiskFull: the home has no room for it.
         """
         if not isinstance(source, Path):
-            return Uploads(self.settings.home).add(name, source)
+            return self._keep(name, source, is_private)
         try:
             with source.open("rb") as file:
-                return Uploads(self.settings.home).add(name or source.name, file)
+                return self._keep(name or source.name, file, is_private)
         except OSError as error:
             raise BadInput(f"{source} cannot be read: {error.strerror}.") from error
 
     def uploads(self) -> Sequence[Upload]:
         """The files with rows that were kept, newest first."""
-        return list(Uploads(self.settings.home).all())
+        return [one for one in Uploads(self.settings.home).all() if one.may_be_seen_by(self.who)]
 
     def remove_upload(self, upload_id: str) -> Upload:
         """Forget a file with rows.
 
         Raises:
-            NotFound: there is none of that id.
+            NotFound: there is none of that id, or it is not to be seen.
+            NotAllowed: it is somebody else's.
         """
-        return Uploads(self.settings.home).remove(upload_id)
+        uploads = Uploads(self.settings.home)
+        found = uploads.look(upload_id)
+        if found is None or not found.may_be_seen_by(self.who):
+            raise NotFound(f"There is no upload {upload_id[:64]}.", "`workbench data` lists those that there are.")
+        if not found.may_be_changed_by(self.who):
+            raise NotAllowed(f"Upload {found.id} belongs to {found.owner}: only its owner may delete it.")
+        return uploads.remove(found.id)
+
+    def _keep(self, name: str, file: IO[bytes], is_private: bool | None) -> Upload:
+        if not self.settings.uploads:
+            raise NotAllowed("Uploads are closed on this page.", "The built-in data is here.")
+        hidden = self.settings.private if is_private is None else is_private
+        return Uploads(self.settings.home).add(name, file, owner=self.who.name, is_private=hidden)
+
+    def remove_user(self, name: str) -> int:
+        """Let somebody sign in no more, and cancel what they have unfinished; how many jobs that was.
+
+        Raises:
+            NotAllowed: whoever asks is no administrator.
+            NotFound: nobody is by that name.
+        """
+        if not self.who.is_administrator:
+            raise NotAllowed("Only an administrator removes users.")
+        self.store.remove_user(name)
+        n = 0
+        for job_id in self.store.unfinished(name):
+            with suppress(IllegalMove, NotFound):  # it has ended meanwhile
+                self.cancel(job_id)
+                n += 1
+        return n
 
     def cancel(self, job: str) -> Job:
         """Cancel a queued job, or ask a running one to stop and keep what it has."""
@@ -253,6 +260,18 @@ class Workbench(OnPipelines):
         except OSError as error:
             raise BadInput(f"{folder} cannot be written: {error.strerror or error}.") from error
 
+    def record(self, job: str, about: About | None = None) -> Recording:
+        """What a job that has ended did, a pipeline with its steps, to be replayed anywhere: nothing private is in it.
+
+        Raises:
+            BadInput: it has not ended, or `about` names it as no file can be.
+        """
+        return take(self, job, about or About())
+
+    def entries(self, job_id: str) -> Sequence[tuple[str, dict[str, str]]]:
+        """What is left of a job's stream; it goes a quarter of an hour after its last word."""
+        return entries_of(self._redis, self.keys.job(job_id))
+
     def retry(self, job: str) -> Job:
         """Submit what a finished job was asked as a new job.
 
@@ -264,8 +283,10 @@ class Workbench(OnPipelines):
             raise BadInput(f"Job {found.id} is {found.state}: only a finished job can be run again.")
         return self.submit(found.kind, found.spec, name=found.name, parent=found.parent, retry_of=found.id)
 
-    def describe(self, job: str, *, name: str | None = None, note: str | None = None) -> Job:
-        """Give a job a name (1 to 200 characters) or a note (at most 10,000).
+    def describe(
+        self, job: str, *, name: str | None = None, note: str | None = None, visibility: Visibility | None = None
+    ) -> Job:
+        """Give a job a name (1 to 200 characters) or a note (at most 10,000), or say who sees it.
 
         Raises:
             BadInput: the name is empty, or one of them is too long.
@@ -275,7 +296,9 @@ class Workbench(OnPipelines):
         if note is not None and len(note) > 10_000:
             raise BadInput("A note has at most 10,000 characters.")
         found = check_changed(self.who, self.show(job))
-        self.store.describe(found.id, name=name.strip() if name else None, note=note)
+        if visibility is not None and self._is_public:
+            raise NotAllowed("On this page everybody sees only what is theirs.")
+        self.store.describe(found.id, name=name.strip() if name else None, note=note, visibility=visibility)
         self._ring(found.id)
         return self.store.job(found.id)
 
@@ -319,12 +342,15 @@ class Workbench(OnPipelines):
         job = self.show(job_id)
         waiting = self.store.waiting_queues(job_id) if job.kind == pipeline.NAME else {job.queue}
         if job.state is State.QUEUED or job.kind == pipeline.NAME:
-            for queue in waiting - {worker.queue for worker in self.workers()}:
-                raise NoWorker(
-                    f"Job {job_id} waits, but no worker runs that takes {queue} jobs.",
-                    "Start one with `workbench worker`, or everything with `workbench up`. The job stays in the queue.",
-                )
+            workers = self.workers()
+            for queue in sorted(waiting):
+                if why := why_nobody_takes(queue, workers):
+                    raise NoWorker(f"Job {job_id} waits, but {why.reason}.", f"{why.hint} The job stays in the queue.")
         return job
+
+    @property
+    def _is_public(self) -> bool:
+        return self.settings.mode is Mode.PUBLIC
 
     def _told(self, changed: Job) -> Job:
         """The job as it is after a change, once all who wait for it have been told."""
@@ -343,12 +369,17 @@ class Workbench(OnPipelines):
             return wanted
         found = self.store.ids_like(wanted) if len(wanted) >= 4 else []
         if len(found) != 1:
-            raise NotFound(f"There is {'more than one' if found else 'no'} job {text}.", "`workbench jobs` lists them.")
+            raise NotFound(*_no_such(text, "more than one" if found else "no"))
         return found[0]
 
     def _ring(self, job_id: str) -> None:
         if self._redis:
             stream.ring(self._redis, self.keys, job_id)
+
+
+def _no_such(text: str, how_many: str = "no") -> tuple[str, str]:
+    """The same of what is not there and of what one may not see, so that nobody learns that it exists."""
+    return f"There is {how_many} job {text}.", "`workbench jobs` lists them."
 
 
 def _is_over(job: Job) -> bool:

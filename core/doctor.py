@@ -14,6 +14,7 @@ from core import __version__, broker, preflight
 from core.cards import gigabytes, read_cards
 from core.catalog import BUILTIN_NAME, builtin_is_ready
 from core.errors import SetupError, WorkbenchError
+from core.modes import Mode, is_loopback, unsafe
 from core.settings import Settings
 from core.valkey import server_binary
 
@@ -51,6 +52,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         ("Redis", lambda: _redis(settings)),
         ("Model", lambda: _model(settings)),
         ("Device", _device),
+        ("Doors", lambda: _doors(settings)),
         ("Page", lambda: _page(settings, up)),
         ("Workers", lambda: _workers(settings, up)),
     )
@@ -124,6 +126,47 @@ def _device() -> Check:
         f"{card.name}, {gigabytes(card.total_bytes)}, {gigabytes(card.free_bytes)} free" for card in cards
     )
     return Check("Device", "ok", f"{words} ({'GPU' if cards[0].memory_kind == 'gpu' else 'host'} memory).")
+
+
+def _doors(settings: Settings) -> Check:
+    """Who may come in, and what is open to them."""
+    for found in unsafe(settings):
+        return Check("Doors", "problem", found.reason, found.mend)
+    open_to = {
+        Mode.LOCAL: f"whoever uses this machine is {settings.user}",
+        Mode.TEAM: f"people sign in, {_signs_in(settings)}",
+        Mode.PUBLIC: "strangers come in, and each sees only what is theirs",
+    }[settings.mode]
+    doors = ("uploads", "downloads", "training", "paths")
+    named = {True: [], False: []}  # type: dict[bool, list[str]]
+    for door in doors:
+        named[getattr(settings, door)].append(door)
+    words = [f"{said}: {', '.join(which)}" for said, which in (("open", named[True]), ("shut", named[False])) if which]
+    sentence = f"{settings.mode} mode, bound to {settings.host}: {open_to}; {'; '.join(words)}."
+    if settings.mode is Mode.TEAM and not settings.url.startswith("https://") and not is_loopback(settings.host):
+        return Check(
+            "Doors",
+            "ok",
+            sentence,
+            "Passwords cross the network in the clear: set WORKBENCH_URL to an https:// address.",
+        )
+    return Check("Doors", "ok", sentence)
+
+
+def _signs_in(settings: Settings) -> str:
+    from core.cli_common import check_is_there
+    from core.store import Store
+
+    with contextlib.suppress(WorkbenchError):
+        check_is_there(settings)
+        store = Store.open(settings.database)
+        try:
+            users = [one for one in store.users() if one.removed_at is None]
+        finally:
+            store.close()
+        n = sum(one.role == "administrator" for one in users)
+        return f"{len(users)} of them, {n} as administrator" if users else "nobody yet: a start prints a link"
+    return "whose number the database does not say"
 
 
 def _page(settings: Settings, up: preflight.Running | None) -> Check:

@@ -131,6 +131,9 @@ class House:
                 raise SetupError(f"The page does not answer in {PAGE_PATIENCE_S:.0f} s.", f"See {self._web.log}.")
             time.sleep(0.05)
         self._web.is_ready = True
+        for line in self._web.said():
+            if "/welcome?link=" in line:
+                print(f"  {line}", flush=True)
         self._lock.say(self._address)
         _say("Page", self._address)
 

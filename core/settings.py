@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SetupError
+from core.modes import MODES, Mode
 
 SCHEMES = {
     "database_url": ("postgresql", "postgres", "postgresql+psycopg", "sqlite"),
@@ -21,6 +23,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="WORKBENCH_", frozen=True, extra="ignore")
 
+    mode: Mode = Field(
+        default=Mode.LOCAL, description="`local`: one owner on this machine; `team`: people sign in; `public`: visitors"
+    )
     home: Path = Field(
         default=Path("~/.local/share/workbench"),
         validate_default=True,
@@ -38,7 +43,42 @@ class Settings(BaseSettings):
     allowed_hosts: str = Field(
         default="", description="Further host names, comma-separated, by which browsers may reach the page"
     )
-    user: str = Field(default="me", pattern=r"^[\w.@-]{1,64}$", description="Who owns what is submitted here")
+    url: str = Field(
+        default="", description="Address by which browsers reach the page where a proxy stands before it: https://…"
+    )
+    proxies: int = Field(
+        default=0, ge=0, le=9, description="Proxies before the page, of which each appends to X-Forwarded-For"
+    )
+    secret: str = Field(
+        default="",
+        repr=False,
+        description="Signs cookies and one-time links; 32 characters or more, none to be guessed",
+    )
+    user: str = Field(
+        default="me",
+        pattern=r"^[\w.@-]{1,64}$",
+        description="Who owns what is submitted here; in team mode, for whom the command line acts",
+    )
+    session_days: float = Field(
+        default=14, gt=0, le=365, description="Days after which somebody who was away signs in anew"
+    )
+    uploads: bool = Field(default=True, description="Whether files with rows are taken")
+    downloads: bool = Field(default=True, description="Whether models and data come from the Hub")
+    training: bool = Field(default=True, description="Whether models are trained and merged")
+    paths: bool = Field(default=True, description="Whether members may name folders and files of the worker's machine")
+    only_builtin: bool = Field(default=False, description="Whether the built-in model is the only one to be used")
+    most_of_address: int = Field(
+        default=0, ge=0, description="Unfinished jobs from one address, by an X-Forwarded-For that counts; 0: no limit"
+    )
+    most_in_all: int = Field(default=0, ge=0, description="Unfinished jobs in all; 0: no limit")
+    most_prompt_chars: int = Field(default=0, ge=0, description="Characters that a job is asked in all; 0: no limit")
+    most_new_tokens: int = Field(default=0, ge=0, description="Tokens that an answer may have at most; 0: no limit")
+    private: bool = Field(
+        default=False, description="Whether jobs and data are for their owner alone until they say otherwise"
+    )
+    keep_h: float = Field(
+        default=0, ge=0, description="Hours after which a finished job of a visitor is deleted; 0: never"
+    )
     slots: int = Field(default=32, ge=1, le=512, description="Interactive jobs that one worker runs at once")
     preload: bool = Field(default=True, description="Load the built-in model when a worker starts")
     memory_bytes: int = Field(
@@ -49,6 +89,12 @@ class Settings(BaseSettings):
         ge=0,
         le=3600,
         description="Seconds that a job for another model waits at most while jobs for the resident one go first",
+    )
+    most_queued: int = Field(
+        default=0, ge=0, description="Unfinished jobs of one person, waiting, running or paused; 0: no limit"
+    )
+    most_running: int = Field(
+        default=0, ge=0, description="Jobs of one person that run at once in each queue; 0: no limit"
     )
     lease_s: float = Field(
         default=30, ge=1, le=3600, description="Seconds without a sign of life after which a worker is lost"
@@ -77,6 +123,16 @@ class Settings(BaseSettings):
     )
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="How much the logs say")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_mode_has_it(cls, given: Any) -> Any:
+        """What is not given is as the mode has it."""
+        try:
+            mode = Mode(given.get("mode", Mode.LOCAL))
+        except ValueError:
+            return given  # which its own check says
+        return {**MODES[mode], **given}
+
     @field_validator("database_url", "redis_url")
     @classmethod
     def _is_url(cls, url: str, info: ValidationInfo) -> str:
@@ -90,12 +146,6 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-    most_queued: int = Field(
-        default=0, ge=0, description="Unfinished jobs of one person, waiting, running or paused; 0: no limit"
-    )
-    most_running: int = Field(
-        default=0, ge=0, description="Jobs of one person that run at once in each queue; 0: no limit"
-    )
         return home.expanduser().absolute()
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ class Submitting:
     kinds: Kinds
     home: Path
     who: Who
+    allowed: Callable[[AnyKind, Spec], Spec] = lambda _kind, spec: spec
+    """Refuses what may not be asked for here, before anything of it is looked at."""
 
     def new_job(self, kind: str, spec: Spec | Mapping[str, Any], priority: int = 0) -> NewJob:
         """The job that a kind and the fields of its Spec describe.
@@ -36,9 +38,11 @@ class Submitting:
         Raises:
             BadInput: the spec is not one of this kind, or what it asks is known to be impossible.
             NotFound: it reads an artifact that is not there, or not to be seen.
+            NotAllowed: this may not be asked for here.
         """
         chosen = self.kinds[kind]
-        parsed, notes = understood(chosen, spec)
+        understood_spec, notes = understood(chosen, spec)
+        parsed = self.allowed(chosen, understood_spec)
         variants = self.check_can_run(chosen, parsed)
         for artifact_id in chosen.artifacts(parsed):
             self.artifact(artifact_id)

@@ -7,6 +7,7 @@ from types import FrameType
 
 from core import preflight
 from core.house import House
+from core.modes import check_safe
 from core.settings import Settings
 
 
@@ -16,6 +17,7 @@ def up(settings: Settings) -> int:
     Raises:
         SetupError: something is not as it must be. Nothing is left running then.
     """
+    check_safe(settings)
     preflight.make_home(settings.home)
     preflight.check_space(settings.home)
     with preflight.one_up(settings.home, settings.run_folder) as lock, _Signals() as signals:

@@ -20,15 +20,16 @@ BROKER_AND_PAGE = {"celery", "kombu", "gradio", "fastapi", "starlette", "sqlalch
 
 # A file imports from floors below, or from its own. A package stands for all that is in it.
 FLOORS: dict[int, str] = {
-    1: "__init__ errors states values ids stream settings cards tether valkey libraries markup format usage",
+    1: "__init__ errors modes states values ids stream settings cards tether valkey libraries markup format usage "
+    "expected limits",
     2: "spec precision queue broker catalog access preflight part memory variant abilities recipe hub comparison data "
     "training preset pipeline",
     3: "llm models prompt",
     4: "jobs store migrate",
-    5: "client cleaning watch diff submitting pipelining",
+    5: "accounts policy client cleaning watch diff submitting pipelining recording overview tending",
     6: "supervisor house doctor prove demo "
-    "cli cli_common cli_compare cli_curves cli_data cli_diff cli_estimate cli_format cli_jobs cli_models cli_pipeline "
-    "cli_printers cli_reward cli_rlhf cli_run cli_save cli_submit cli_train cli_wait",
+    "cli cli_cards cli_common cli_compare cli_curves cli_data cli_diff cli_estimate cli_format cli_jobs cli_models "
+    "cli_pipeline cli_printers cli_record cli_reward cli_rlhf cli_run cli_save cli_submit cli_train cli_users cli_wait",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 JOBS_REACH = 2  # a job module imports core.llm inside `run` alone, so that the page can read its Spec without torch

@@ -13,7 +13,7 @@ def table() -> str:
     """Every setting as a row of Markdown."""
     rows = ["| variable | default | what it is |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        value = "1" if field.default is True else field.default
+        value = {True: "1", False: "0"}.get(field.default, field.default) if field.annotation is bool else field.default
         default = f"`{value}`" if str(value) else "empty"
         rows.append(f"| `WORKBENCH_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)

@@ -7,11 +7,16 @@ import logging
 import signal
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 from core.errors import SetupError, WorkbenchError
+from core.modes import Mode, check_safe
 from core.settings import Settings, read_settings
 from core.tether import die_with_parent
 from web.quiet import silence_gradio
+
+if TYPE_CHECKING:
+    from core.client import Workbench
 
 FAILED_START = 3
 WAIT_FOR_TABLES_S = 30
@@ -24,6 +29,7 @@ def main() -> int:
         settings = read_settings()
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         logging.getLogger("alembic").setLevel(logging.WARNING)
+        check_safe(settings)
         return _serve(settings)
     except WorkbenchError as error:
         print(f"{error.message} {error.hint}".strip(), file=sys.stderr)
@@ -37,6 +43,8 @@ def _serve(settings: Settings) -> int:
     listener = _bound(settings)
     wait_for_head(settings.database, WAIT_FOR_TABLES_S)
     client = Workbench.open(settings)
+    if settings.mode is Mode.TEAM:
+        _welcome_first(client)
     silence_gradio()
 
     import uvicorn
@@ -66,6 +74,14 @@ def _serve(settings: Settings) -> int:
     asyncio.run(server.serve(sockets=[listener]))
     client.close()
     return 0 if server.started else FAILED_START
+
+
+def _welcome_first(client: Workbench) -> None:
+    """Say where the first administrator sets a password; whoever reads the log is trusted with that."""
+    from core.accounts import first_administrator
+
+    if link := first_administrator(client.settings, client.store):
+        print(f"Nobody can sign in yet. The first administrator sets a password at {link}", flush=True)
 
 
 def _bound(settings: Settings) -> socket.socket:

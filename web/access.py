@@ -2,28 +2,38 @@
 
 It checks by which name the browser reached us (Host) and from which page a change or a socket comes (Origin), lets
 through only the paths that the pages use, limits bodies, adds security headers, and puts the one question who is
-asking. What somebody may do with a job is decided in `core.access`, called by whoever handles the request.
+asking: a stranger gets no further than to the sign-in. What somebody may do with a job is decided in `core.access`,
+called by whoever handles the request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from urllib.parse import urlsplit
+from collections.abc import Collection, Mapping
+from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.access import Who
+from core.accounts import DAY_S
 from core.data.uploads import MOST_BYTES
+from core.modes import Mode
 from core.settings import Settings
+from web.askers import Asker, Askers, set_cookie
+from web.lines import SIGNED_OUT, Lines
 
 MAX_BODY = 1_000_000
 LARGER_BODIES = {"/uploads": MOST_BYTES}  # of these paths; a file with rows goes straight to the disk
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-OUR_PATHS = ("/ui/", "/ws/", "/j/", "/files/", "/curves/")
-OUR_EXACT = frozenset({"/ws/jobs", *LARGER_BODIES})
+OUR_PATHS = ("/recordings/", "/ui/", "/ws/", "/j/", "/files/", "/curves/")
+OUR_EXACT = frozenset({"/ws/jobs", "/recordings", *LARGER_BODIES})
+SIGN_IN = "/sign-in"
+ACCOUNTS = ("/account", "/users")  # with all that is below them, where people sign in
+FOR_STRANGERS = (SIGN_IN, "/welcome", "/healthz", "/favicon.ico")
+SPACES = "https://huggingface.co https://*.hf.space"
+MOST_SOCKETS = 100  # of one address, where strangers come
 # Gradio opens some forty routes (uploads, file and proxy access, queues of other sessions, run history, its own API
 # pages); these are the ones its pages need as they are used here. Everything else is shut.
 GRADIO_PATHS = ("/assets/", "/static/", "/gradio_api/run/")
@@ -44,11 +54,6 @@ HEADERS = {
 }
 
 
-def who(scope: Scope, settings: Settings) -> Who:  # noqa: ARG001 - accounts will answer from the request
-    """Who is asking. On one's own machine there is one owner."""
-    return Who(settings.user)
-
-
 def asker(connection: HTTPConnection) -> Who:
     """Who the middleware found to be asking."""
     found = connection.scope["state"]["who"]
@@ -59,26 +64,76 @@ def asker(connection: HTTPConnection) -> Who:
 class Doors:
     """The middleware."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, pages: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, pages: Collection[str], askers: Askers) -> None:
         self._app = app
         self._settings = settings
-        self._paths = GRADIO_FILES | frozenset(pages)
+        self._askers = askers
+        self._pages = frozenset(pages)
+        self._paths = GRADIO_FILES | self._pages
         given = (name.strip().lower() for name in settings.allowed_hosts.split(","))
-        self._hosts = {"127.0.0.1", "localhost", "::1", settings.host.lower().strip("[]"), *given} - EVERYWHERE
+        ours = {
+            "127.0.0.1",
+            "localhost",
+            "::1",
+            settings.host.lower().strip("[]"),
+            _name_of(urlsplit(settings.url).netloc),
+        }
+        self._hosts = (ours | {*given}) - EVERYWHERE
+        self._is_signed_in_to = settings.mode is Mode.TEAM
+        self._headers = _headers(settings.mode)
+        self._lines = Lines(askers.holds, MOST_SOCKETS if settings.mode is Mode.PUBLIC else 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request or a socket through, or refuse it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if refusal := self._refusal(scope, Headers(scope=scope)):
-            await _refuse(scope, receive, send, *refusal)
+        headers = Headers(scope=scope)
+        if refusal := self._refusal(scope, headers):
+            await self._refuse(scope, receive, send, *refusal)
             return
-        scope.setdefault("state", {})["who"] = who(scope, self._settings)
-        if scope["type"] == "websocket":
-            await self._app(scope, receive, send)
+        found = await self._askers.find(scope, headers)
+        if found.who is None and not self._is_for_strangers(scope["path"]):
+            await self._turn_away(scope, receive, send)
+            return
+        scope.setdefault("state", {}).update(who=found.who, asker=found)
+        if scope["type"] == "http":
+            await _Limited(self._app, scope, receive, send, self._headers_for(scope, found)).run()
+        elif self._lines.is_full(found):
+            await self._refuse(scope, receive, send, 429, "You have too many pages open.")
         else:
-            await _Limited(self._app, scope, receive, send).run()
+            await self._lines.serve(self._app, found, scope, receive, send)
+
+    def _headers_for(self, scope: Scope, found: Asker) -> Mapping[str, str]:
+        """The security headers; on a page that somebody comes to for the first time their cookie too."""
+        if not found.fresh or scope["path"] not in self._pages:
+            return self._headers
+        lasts_s = self._settings.keep_h * 3600 or self._settings.session_days * DAY_S
+        return {**self._headers, "set-cookie": set_cookie(self._settings, found.fresh, lasts_s)}
+
+    def _is_for_strangers(self, path: str) -> bool:
+        return path in FOR_STRANGERS or path.startswith("/ui/")
+
+    async def _turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a stranger to the sign-in."""
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})  # else the browser is not told which code
+            await send({"type": "websocket.close", "code": SIGNED_OUT, "reason": "Sign in first."})
+            return
+        query = scope["query_string"].decode("latin-1")
+        wanted = f"{scope['path']}{'?' + query if query else ''}"
+        if scope["method"] in SAFE_METHODS and (scope["path"] in self._pages or _is_account(scope["path"])):
+            target = f"{SIGN_IN}?next={quote(wanted, safe='/')}" if wanted != "/" else SIGN_IN
+            await RedirectResponse(target, 303, {**self._headers, "cache-control": "no-store"})(scope, receive, send)
+            return
+        await self._refuse(scope, receive, send, 401, "Sign in first.")
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, status: int, sentence: str) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 4403, "reason": sentence})
+        else:
+            await PlainTextResponse(sentence, status, self._headers)(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
@@ -94,6 +149,8 @@ class Doors:
         return None
 
     def _is_open(self, path: str) -> bool:
+        if _is_account(path) or path in FOR_STRANGERS[:2]:
+            return self._is_signed_in_to
         return path in self._paths or path in OUR_EXACT or path.startswith((*OUR_PATHS, *GRADIO_PATHS))
 
 
@@ -124,18 +181,25 @@ def _is_from_here(scope: Scope, headers: Headers, host: str) -> bool:
     return scope["method"] in SAFE_METHODS and headers.get("sec-fetch-mode") == "navigate"
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, sentence: str) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 4403, "reason": sentence})
-    else:
-        await PlainTextResponse(sentence, status, HEADERS)(scope, receive, send)
+def _is_account(path: str) -> bool:
+    return path in ACCOUNTS or path.startswith(tuple(f"{one}/" for one in ACCOUNTS))
+
+
+def _headers(mode: Mode) -> dict[str, str]:
+    """The security headers. A public page may be shown in a frame: that of a Space."""
+    if mode is not Mode.PUBLIC:
+        return HEADERS
+    framed = {name: value for name, value in HEADERS.items() if name != "x-frame-options"}
+    policy = HEADERS["content-security-policy"].replace("frame-ancestors 'none'", f"frame-ancestors 'self' {SPACES}")
+    return framed | {"content-security-policy": policy}
 
 
 class _Limited:
     """One request whose body is counted as it comes, and whose answer gets the security headers."""
 
-    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str]) -> None:
         self._app, self._scope, self._receive, self._send = app, scope, receive, send
+        self._headers = headers
         self._n_bytes = 0
         self._most = _most(scope)
         self._has_begun = False
@@ -148,7 +212,7 @@ class _Limited:
             if not self._is_too_large:  # else it only says that the rest of the body never came
                 raise
         if self._is_too_large and not self._has_begun:
-            await _refuse(self._scope, self._receive, self._send, 413, _too_large(self._most))
+            await PlainTextResponse(_too_large(self._most), 413, self._headers)(self._scope, self._receive, self._send)
 
     @property
     def _is_too_large(self) -> bool:
@@ -166,6 +230,6 @@ class _Limited:
         if message["type"] == "http.response.start":
             self._has_begun = True
             headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
+            for name, value in self._headers.items():
                 headers.setdefault(name, value)
         await self._send(message)

@@ -14,15 +14,18 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp
 
+from core.accounts import Accounts
 from core.client import Workbench
 from core.ids import is_id
-from web import assets, files, uploads
+from web import assets, files, recorded, sign_in, uploads
 from web.access import Doors
+from web.askers import Members, askers
 from web.by_kind import ByKind
 from web.head import Head
 from web.live import sockets
 from web.live.hub import Hub
 from web.pages.artifacts import Artifacts
+from web.pages.cards import Cards
 from web.pages.compare import Compare
 from web.pages.data import Data
 from web.pages.fit import Fit
@@ -31,6 +34,7 @@ from web.pages.learn import Learn
 from web.pages.models import Models
 from web.pages.pipelines import Pipelines
 from web.pages.playground import Playground
+from web.pages.recorded import Recorded
 from web.pages.runs import Runs
 from web.pages.side_by_side import SideBySide
 from web.pages.train import Train
@@ -60,11 +64,16 @@ def build_app(client: Workbench) -> ASGIApp:
     app.include_router(sockets.router)
     app.include_router(files.router(client))
     app.include_router(uploads.router(client))
+    app.include_router(recorded.router(client))
     app.mount("/ui", assets.Files(directory=assets.FOLDER))
     app.get("/healthz", response_class=PlainTextResponse)(_healthz)
     app.get("/j/{job_id}")(_short)
+    accounts = Accounts(client.settings, client.store)
+    who_asks = askers(client.settings, accounts)
+    if isinstance(who_asks, Members):
+        app.include_router(sign_in.router(client, accounts, who_asks))
     _mount(app, client)
-    return Doors(app, client.settings, heads)
+    return Doors(app, client.settings, heads, who_asks)
 
 
 def _mount(app: FastAPI, client: Workbench) -> None:
@@ -83,6 +92,8 @@ def _mount(app: FastAPI, client: Workbench) -> None:
         Runs(client)
     with pages.route("Models", "/models"):
         Models(client)
+    with pages.route("Cards", "/cards"):
+        Cards(client)
     with pages.route("Will it fit?", "/fit"):
         Fit(client)
     with pages.route("What quantization does", "/learn"):
@@ -91,6 +102,8 @@ def _mount(app: FastAPI, client: Workbench) -> None:
         Data(client)
     with pages.route("Artifact", "/artifacts"):
         Artifacts(client)
+    with pages.route("Recorded runs", "/recorded"):
+        Recorded()
     with pages.route("Side by side", "/side-by-side"):
         SideBySide(client)
     pages.max_threads = THREADS

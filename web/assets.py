@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
+from markupsafe import Markup
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -22,14 +23,18 @@ STYLES = (
     "train.css",
     "data.css",
     "pipeline.css",
+    "recorded.css",
+    "cards.css",
     "gradio.css",
 )
 # in this order: a later one uses the ones before it
 SCRIPTS = (
     "vendor/marked.umd.js", "vendor/purify.min.js", "base.js", "markdown.js", "socket.js", "charts.js",
+    "notices.js",
     "curves.js", "live.js",
     "talk.js", "runs.js", "form.js",
 )  # fmt: skip
+PLAIN_STYLES = ("workbench.css", "parts.css", "account.css")
 ECHARTS = "vendor/echarts.min.js"
 
 
@@ -47,6 +52,14 @@ def head(more: Collection[str] = ()) -> str:
     deferred = "".join(f'<script defer src="{address(name)}"></script>' for name in more)
     charts = f'<meta name="wb-echarts" content="{address(ECHARTS)}">'  # fetched when a chart appears
     return f'<meta name="color-scheme" content="light dark">{charts}{icon}{styles}{scripts}{deferred}'
+
+
+def plain_head() -> Markup:
+    """What the head of a page needs that is a plain document, without Gradio."""
+    styles = "".join(f'<link rel="stylesheet" href="{address(name)}">' for name in PLAIN_STYLES)
+    icon = f'<link rel="icon" type="image/svg+xml" href="{address("icon.svg")}">'
+    scheme = '<meta name="color-scheme" content="light dark">'
+    return Markup(f'{scheme}{icon}{styles}<script src="{address("plain.js")}"></script>')  # noqa: S704 - all of it is ours
 
 
 class Files(StaticFiles):

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+from core.access import Who
 from core.errors import BadInput, DiskFull, NotFound
 from core.ids import is_id, new_id
 
@@ -22,12 +23,22 @@ CONTENT, ABOUT = "content", "upload.json"
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file as it was given: its id, what it was called, and the SHA-256 of its bytes."""
+    """A file as it was given: its id, what it was called, the SHA-256 of its bytes, and whose it is: "" for all."""
 
     id: str
     name: str
     n_bytes: int
     sha256: str
+    owner: str = ""
+    is_private: bool = False
+
+    def may_be_seen_by(self, who: Who) -> bool:
+        """A data set is its owner's; the team sees it too unless it is private."""
+        return who.is_administrator or not self.is_private or self.owner == who.name
+
+    def may_be_changed_by(self, who: Who) -> bool:
+        """Only its owner and an administrator delete it."""
+        return who.is_administrator or self.owner in ("", who.name)
 
 
 class Uploads:
@@ -36,7 +47,15 @@ class Uploads:
     def __init__(self, home: Path) -> None:
         self._folder = home / "uploads"
 
-    def add(self, name: str, stream: IO[bytes], limit_bytes: int = MOST_BYTES) -> Upload:
+    def add(
+        self,
+        name: str,
+        stream: IO[bytes],
+        limit_bytes: int = MOST_BYTES,
+        *,
+        owner: str = "",
+        is_private: bool = False,
+    ) -> Upload:
         """Keep what `stream` gives; it is there whole or not at all.
 
         Raises:
@@ -48,7 +67,7 @@ class Uploads:
         try:
             aside.mkdir(parents=True)
             n_bytes, digest = _copied(stream, aside / CONTENT, _label(name), limit_bytes)
-            upload = Upload(upload_id, _label(name), n_bytes, digest)
+            upload = Upload(upload_id, _label(name), n_bytes, digest, owner, is_private)
             (aside / ABOUT).write_text(json.dumps(asdict(upload), ensure_ascii=False), encoding="utf-8")
             aside.rename(self._folder / upload_id)
         except OSError as error:
@@ -63,10 +82,16 @@ class Uploads:
         Raises:
             NotFound: there is none.
         """
+        if found := self.look(upload_id):
+            return found
+        raise NotFound(f"There is no upload {upload_id[:64]}.", "`workbench data` lists those that there are.")
+
+    def look(self, upload_id: str) -> Upload | None:
+        """The upload of that id, if there is one."""
         if is_id(upload_id):
             with suppress(OSError, ValueError, TypeError):
                 return Upload(**json.loads((self._folder / upload_id / ABOUT).read_text(encoding="utf-8")))
-        raise NotFound(f"There is no upload {upload_id[:64]}.", "`workbench data` lists those that there are.")
+        return None
 
     def path(self, upload: Upload) -> Path:
         """Where its bytes lie."""

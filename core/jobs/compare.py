@@ -13,7 +13,7 @@ from core.catalog import BUILTIN_NAME
 from core.comparison.values import Comparison
 from core.comparison.variants import LADDER, MOST_VARIANTS, Asked, expand, names_of, read_variant
 from core.errors import Fenced
-from core.jobs.kind import Context, Kind, Queue, Result, shorten
+from core.jobs.kind import Context, Door, Kind, Queue, Result, shorten
 from core.precision import Precision, usual_name
 from core.spec import Spec
 from core.values import ArtifactKind
@@ -198,6 +198,7 @@ def _usual(name: str) -> str:
 KIND = Kind(
     name="compare",
     queue=Queue.BATCH,
+    door=Door.PROMPTS,
     spec=CompareSpec,
     result=CompareResult,
     run=run,

@@ -6,7 +6,7 @@ import time
 
 from pydantic import Field
 
-from core.jobs.kind import Context, Kind, Queue, Result
+from core.jobs.kind import Context, Door, Kind, Queue, Result
 from core.spec import Spec
 from core.values import Measurement
 
@@ -60,6 +60,7 @@ def run(spec: ConvertSpec, context: Context) -> ConvertResult:
 KIND = Kind(
     name="convert",
     queue=Queue.BATCH,
+    door=Door.MODELS,
     spec=ConvertSpec,
     result=ConvertResult,
     run=run,

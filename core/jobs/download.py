@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, field_validator
 
 from core.catalog.names import is_hub_name, shown
-from core.jobs.kind import Context, Kind, Queue, Result
+from core.jobs.kind import Context, Door, Kind, Queue, Result
 from core.spec import Spec
 from core.values import Measurement
 
@@ -92,6 +92,7 @@ def _result(fetched: Fetched, seconds: float, context: Context) -> DownloadResul
 KIND = Kind(
     name="download",
     queue=Queue.INTERACTIVE,
+    door=Door.MODELS,
     spec=DownloadSpec,
     result=DownloadResult,
     run=run,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from core.jobs.kind import Context, Kind, Queue, Result, shorten
+from core.jobs.kind import Context, Door, Kind, Queue, Result, shorten
 from core.jobs.streaming import speeds, stream
 from core.prompt import check_prompt
 from core.values import Measurement, Message, Sample
@@ -153,6 +153,7 @@ def _check(spec: GenerateSpec, home: Path) -> None:
 KIND = Kind(
     name="generate",
     queue=Queue.INTERACTIVE,
+    door=Door.PROMPTS,
     spec=GenerateSpec,
     result=GenerateResult,
     run=run,

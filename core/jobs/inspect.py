@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from core.catalog import BUILTIN_NAME, resolve
 from core.comparison.inspected import Inspected, OfferedSize
-from core.jobs.kind import Context, Kind, Queue, Result, shorten
+from core.jobs.kind import Context, Door, Kind, Queue, Result, shorten
 from core.spec import Spec
 from core.values import Measurement, Progress
 from core.variant import ADVANCED, THRESHOLD, Variant
@@ -89,6 +89,7 @@ def _title(spec: InspectSpec) -> str:
 KIND = Kind(
     name="inspect",
     queue=Queue.INTERACTIVE,
+    door=Door.PROMPTS,
     spec=InspectSpec,
     result=InspectResult,
     run=run,

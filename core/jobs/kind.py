@@ -30,6 +30,17 @@ class Queue(StrEnum):
     BATCH = "batch"
 
 
+class Door(StrEnum):
+    """What a kind of job opens to whoever may submit it. The mode keeps some of them shut."""
+
+    PROMPTS = "prompts"
+    TRAINING = "training"
+    MODELS = "models"
+    DATA = "data"
+    MACHINE = "machine"
+    """What all share, and administrators alone may change."""
+
+
 class Result(BaseModel):
     """A job's typed return value."""
 
@@ -141,6 +152,7 @@ class Kind(Generic[S, R]):
         peak: the bytes at its largest moment, weights included, for work that is no generating; 0 where nobody knows.
         tokens: how many tokens it keeps in memory at once, at most.
         queue: None for what no worker runs: a pipeline, whose steps are jobs.
+        door: what it opens; unless a kind says otherwise it stays shut for strangers.
         can_pause: whether it can be held while it runs and go on later, with what it has.
         presets: jobs of this kind to begin with.
         run: does the work. It returns early with what it has once `Context.should_stop` holds.
@@ -159,6 +171,7 @@ class Kind(Generic[S, R]):
     tokens: Callable[[S], int] = lambda spec: 0
     artifacts: Callable[[S], tuple[str, ...]] = lambda spec: ()
     check: Callable[[S, Path], None] = lambda spec, home: None
+    door: Door = Door.TRAINING
     can_pause: bool = False
     presets: tuple[Preset, ...] = ()
     help: str = ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from core.jobs.kind import Context, Kind, Queue, Result, shorten
+from core.jobs.kind import Context, Door, Kind, Queue, Result, shorten
 from core.jobs.streaming import speeds, stream
 from core.recipe import as_code
 from core.values import Measurement, Message, Sample
@@ -113,6 +113,7 @@ def _cache(generation: Generation, resident: Resident) -> list[Measurement]:
 KIND = Kind(
     name="load",
     queue=Queue.INTERACTIVE,
+    door=Door.MODELS,
     spec=LoadSpec,
     result=LoadResult,
     run=run,

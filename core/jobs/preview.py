@@ -9,7 +9,7 @@ from core.data.preview import Previewed
 from core.data.read import read_data
 from core.data.spec import ChatFields
 from core.data.values import Data
-from core.jobs.kind import Context, Kind, Queue, Result, shorten
+from core.jobs.kind import Context, Door, Kind, Queue, Result, shorten
 from core.values import Progress
 from core.variant import ADVANCED
 
@@ -98,6 +98,7 @@ def _looked_at(spec: PreviewSpec, data: Data, source: ModelSource, context: Cont
 KIND = Kind(
     name="preview",
     queue=Queue.INTERACTIVE,
+    door=Door.DATA,
     spec=PreviewSpec,
     result=PreviewResult,
     run=run,

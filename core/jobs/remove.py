@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from core.catalog.removal import remove
-from core.jobs.kind import Context, Kind, Queue, Result
+from core.jobs.kind import Context, Door, Kind, Queue, Result
 from core.spec import Spec
 from core.values import Measurement
 
@@ -44,6 +44,7 @@ def run(spec: RemoveSpec, context: Context) -> RemoveResult:
 KIND = Kind(
     name="remove",
     queue=Queue.INTERACTIVE,
+    door=Door.MACHINE,
     spec=RemoveSpec,
     result=RemoveResult,
     run=run,

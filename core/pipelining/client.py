@@ -12,6 +12,7 @@ from core.jobs import Kinds, pipeline
 from core.jobs.pipeline import PipelineSpec
 from core.pipeline.steps import with_changes
 from core.pipelining import Pipelining
+from core.policy import Policy
 from core.settings import Settings
 from core.spec import Spec, parse_spec
 from core.store import Store
@@ -54,6 +55,7 @@ class OnPipelines(ABC):
             BadInput: a change is refused.
         """
         found = check_changed(self.who, self._pipeline(job))
+        self.policy.check_names({at.rpartition(".")[2]: value for at, value in (changes or {}).items()})
         self._pipelining.resume(found.id, self.who.name, Who(found.owner), changes)
         return self._told(found)
 
@@ -86,8 +88,13 @@ class OnPipelines(ABC):
         return found
 
     @property
+    def policy(self) -> Policy:
+        """What may be asked for here."""
+        return Policy(self.settings, self.store, self.who)
+
+    @property
     def _submitting(self) -> Submitting:
-        return Submitting(self.store, self.kinds, self.settings.home, self.who)
+        return Submitting(self.store, self.kinds, self.settings.home, self.who, self.policy.allowed)
 
     @property
     def _pipelining(self) -> Pipelining:

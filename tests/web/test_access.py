@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from core.client import Workbench
 from core.settings import Settings
 from web.access import MAX_BODY, Doors, asker
+from web.askers import Owner
 
 SOCKET = "ws://localhost:7860/ws/jobs"
 PATH = "/gradio_api/run/predict"
@@ -38,7 +39,7 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.fixture
 def doors(settings: Settings) -> TestClient:
     named = settings.model_copy(update={"allowed_hosts": "bench.example, other.example", "host": "192.0.2.7"})
-    return TestClient(Doors(_echo, named, ["/", "/runs"]), base_url="http://localhost:7860")
+    return TestClient(Doors(_echo, named, ["/", "/runs"], Owner(named)), base_url="http://localhost:7860")
 
 
 @pytest.mark.parametrize(
