@@ -11,8 +11,10 @@ from markupsafe import Markup
 from core.client import Workbench
 from core.comparison.judge import RULES, Goal, find, measured, recommend
 from core.comparison.values import Comparison, VariantResult
+from core.diff import comparison_of
 from core.errors import BadInput
 from core.memory.cards import KNOWN_CARDS
+from core.values import Job
 from core.variant import Dtype
 from web.format import written
 from web.templates import fragment
@@ -37,6 +39,15 @@ def render_advice(comparison: Comparison) -> str:
         goals=GOALS,
         answer=Markup(first),  # noqa: S704 - a fragment of our own
     )
+
+
+def render_recommended(job: Job) -> str:
+    """The first answer alone: what to take on the device that ran it; nothing before there is a choice."""
+    found = comparison_of(job)
+    if found is None or not any(one.peak_bytes.measured for one in measured(found)):
+        return ""
+    answer = _answer(found, found.usable_bytes, None, Goal.QUALITY)
+    return fragment("compare_recommended", answer=Markup(answer))  # noqa: S704 - a fragment of our own
 
 
 def advise(client: Workbench, job_id: str, asked: Mapping[str, Any]) -> str:

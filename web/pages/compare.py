@@ -15,6 +15,7 @@ from core.client import Workbench
 from core.comparison.variants import BEFORE_AFTER
 from core.errors import WorkbenchError
 from core.jobs.compare import CompareSpec
+from core.recording.file import Shelf
 from core.spec import as_command, parse_spec
 from web import compare_variants, forms, offers
 from web.compare_advice import advise
@@ -82,7 +83,7 @@ class Compare(ActsOnJobs):
         """The form as the job of the address had it, or as the address itself asks."""
         client, data = acting_for(self._client, request), data_of(event)
         try:
-            spec = client.show(_word(data, "job")).spec if _word(data, "job") else _asked_by(data)
+            spec = _spec_of(client, data)
             trouble = ""
         except WorkbenchError as error:
             spec, trouble = {}, said(error.message, error.hint)
@@ -158,6 +159,15 @@ def answer_of_advice(client: Workbench, job: str, sent: Any) -> dict[str, Any]:
     except WorkbenchError as error:
         answer = said(error.message, error.hint)
     return {"job": job, "advice": answer, "n": str(data.get("n"))[:20]}
+
+
+def _spec_of(client: Workbench, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the form begins with: as a job or a recording had it, or as the address asks."""
+    if job := _word(data, "job"):
+        return client.show(job).spec
+    if recorded := _word(data, "recorded"):
+        return Shelf.of(client.settings.home).job(recorded, KIND).spec
+    return _asked_by(data)
 
 
 def _asked_by(data: Mapping[str, Any]) -> dict[str, Any]:

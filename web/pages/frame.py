@@ -37,6 +37,7 @@ ASIDE = (  # not in the bar: reached from where they are needed
     Page("Data", "/data", ("data.js",)),
     Page("Pipelines", "/pipelines", ("pipelines.js",)),
     Page("Artifact", "/artifacts", ("data.js",)),
+    Page("Recorded runs", "/recorded", ("recorded.js",)),
     Page("Side by side", "/side-by-side", ("compare.js", "side.js")),
 )
 SILENT: dict[str, Any] = {

@@ -14,6 +14,7 @@ from core.client import Workbench
 from core.errors import WorkbenchError
 from core.jobs.pipeline import KIND, NAME
 from core.pipeline.presets import BY_NAME, DEMO
+from core.recording.file import Shelf
 from web.pages.acting import ActsOnJobs, answer, data_of
 from web.pages.frame import acting_for, asked, bar, html, listen
 from web.pages.playground import said
@@ -43,10 +44,11 @@ class Pipelines(ActsOnJobs):
     def opened(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """The form as the pipeline of the address had it, else as the first preset has it."""
         client, like = acting_for(self._client, request), str(data_of(event).get("like") or "")
-        if not like:
+        recorded = str(data_of(event).get("recorded") or "")
+        if not like and not recorded:
             return [_form(event, client, DEMO.fields["steps"], DEMO.title), ""]
         try:
-            job = client.show(like)
+            job = client.show(like) if like else Shelf.of(client.settings.home).job(recorded, NAME)
         except WorkbenchError as error:
             return [_form(event, client, []), said(error.message, error.hint)]
         return [_form(event, client, job.spec.get("steps", []) if job.kind == NAME else [], job.name), ""]

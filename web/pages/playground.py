@@ -15,6 +15,7 @@ from core.catalog import BUILTIN_NAME
 from core.client import Workbench
 from core.errors import WorkbenchError
 from core.jobs.generate import GenerateSpec
+from core.recording.file import Shelf
 from core.spec import as_command, parse_spec
 from core.store.queries import JobFilter
 from core.values import Job
@@ -82,6 +83,8 @@ class Playground:
         asked_for = {name: str(said_by_page[name]) for name in PREFILLED if said_by_page.get(name)}
         if gone:
             return [gr.skip(), said(f"There is no job {gone}."), *self._offered(client, {})]
+        if name := str(said_by_page.get("recorded") or ""):
+            return self._as_recorded(client, name)
         if not job_id:
             is_first_start = not client.count(JobFilter(owner=client.who.name))
             return [FIRST_PROMPT if is_first_start else gr.skip(), "", *self._offered(client, asked_for)]
@@ -89,6 +92,13 @@ class Playground:
             return [gr.skip(), "", *self._offered(client, client.show(job_id).spec)]
         except WorkbenchError as error:
             return [gr.skip(), said(error.message, error.hint), *self._offered(client, {})]
+
+    def _as_recorded(self, client: Workbench, name: str) -> list[Any]:
+        try:
+            spec = Shelf.of(client.settings.home).job(name, "generate").spec
+        except WorkbenchError as error:
+            return [gr.skip(), said(error.message, error.hint), *self._offered(client, {})]
+        return [spec["prompt"], "", *self._offered(client, spec)]
 
     def offer_adapters(self, model: Any, adapter: Any, request: gr.Request) -> Any:
         """The adapters that were trained on the model that is chosen; one of another model is put down."""

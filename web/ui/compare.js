@@ -1,7 +1,7 @@
 // A comparison wherever it is shown: its choices, its question about a card; and the form that asks for one.
 (() => {
   "use strict";
-  const FIELDS = ["model", "variants", "adapter", "merged", "eval_text"];
+  const FIELDS = ["model", "variants", "adapter", "merged", "eval_text", "recorded"];
   const MOST_CHARACTERS = 400_000, MOST_BYTES = 900_000, TYPING_MS = 300;  // the door takes bodies of a megabyte
 
   // Of several that only one of is shown at a time: layers by variant, outputs by how they were chosen.

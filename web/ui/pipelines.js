@@ -57,7 +57,7 @@
 
     if (wb.address()) { follow(wb.address()); return; }
     form.hidden = false;
-    draw("opened", {like: new URLSearchParams(location.search).get("like") || ""});
+    draw("opened", Object.fromEntries(["like", "recorded"].map(name => [name, new URLSearchParams(location.search).get(name) || ""])));
   };
 
   // The steps as a Spec has them: what is as usual is left out.

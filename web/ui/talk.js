@@ -47,7 +47,7 @@
   // What the page was opened with: read once, when Python fills the form.
   wb.opened = () => {
     const query = new URLSearchParams(location.search);
-    return Object.fromEntries(["job", "gone", "model", "adapter", "dtype"].map(name => [name, query.get(name) || ""]));
+    return Object.fromEntries(["job", "gone", "model", "adapter", "dtype", "recorded"].map(name => [name, query.get(name) || ""]));
   };
 
   wb.sender = (element, trigger, event) => {
