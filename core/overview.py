@@ -42,12 +42,12 @@ class Shown:
 
 @dataclass(frozen=True)
 class Running:
-    """A job that runs, and since how many seconds; `left_s` is what it has still to do, where that is known."""
+    """A job that runs, and since when; `left_s` is what it has still to do, in seconds, where that is known."""
 
     job: Shown
     worker: str
     queue: str
-    since_s: float
+    since: float
     left_s: float | None = None
     progress: Progress | None = None
     is_cancel_requested: bool = False
@@ -55,11 +55,11 @@ class Running:
 
 @dataclass(frozen=True)
 class Waits:
-    """A job that waits: why, since how many seconds, and when it is expected to start."""
+    """A job that waits: why, since when, and when it is expected to start."""
 
     job: Shown
     reason: str
-    since_s: float
+    since: float
     start: Start
 
 
@@ -187,9 +187,7 @@ def _shown(one: Standing, who: Who) -> Shown:
 def _running(one: Standing, who: Who, took: Took | None) -> Running:
     shown = _shown(one, who)
     progress = None if shown.is_private else one.progress
-    return Running(
-        shown, one.worker or "", one.queue, one.since_s, _left_s(one, took), progress, one.is_cancel_requested
-    )
+    return Running(shown, one.worker or "", one.queue, one.since, _left_s(one, took), progress, one.is_cancel_requested)
 
 
 def _left_s(one: Standing, took: Took | None) -> float | None:
@@ -254,7 +252,7 @@ class _Lines:
             one = by_id[start.id]
             start = Start(start.id, None) if nobody else start
             reason = nobody.reason if nobody else self._reason(one, of_owner[one.owner], ahead, len(running), n_places)
-            shown.append(Waits(_shown(one, self.who), reason, one.since_s, start))
+            shown.append(Waits(_shown(one, self.who), reason, one.since, start))
         return Line(queue, n_waiting, len(running), n_places, tuple(shown))
 
     def _occupied(self, one: Standing, taking: set[str]) -> Occupied:
@@ -283,6 +281,25 @@ class _Lines:
         for model in self.hidden_models:
             said = said.replace(model, PRIVATE_MODEL)
         return said
+
+
+def start_words(start: Start) -> str:
+    """When a job is expected to start, marked as the estimate that it is; "" where nothing is known or it is next."""
+    if not start.in_s:
+        return ""
+    runs = f"{start.n_runs} run{'' if start.n_runs == 1 else 's'}" if start.n_runs else "what runs now"
+    return f"in {about(start.in_s)}, estimated from {runs}"
+
+
+def about(seconds: float) -> str:
+    """A span of time as roughly as it is known."""
+    if seconds < 50:
+        return f"about {max(5, 5 * round(seconds / 5))} s"
+    minutes = max(1, round(seconds / 60))
+    if minutes < 60:
+        return f"about {minutes} min"
+    hours, minutes = divmod(5 * round(minutes / 5), 60)
+    return f"about {hours} h {minutes} min" if minutes else f"about {hours} h"
 
 
 def at_most_words(whose: str, n_running: int) -> str:

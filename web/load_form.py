@@ -39,6 +39,7 @@ def render_form(client: Workbench, found: FoundModel, dtype: str = AUTO) -> str:
         info=info,
         ref=model_ref(found),
         short=short,
+        may_pin=client.who.is_administrator,
         facts=_facts(found, where),
         precisions=Markup(  # noqa: S704 - a fragment of our own, escaped when it was made
             choices.render(

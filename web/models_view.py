@@ -21,9 +21,16 @@ ORIGINS = {
 KEPT = (Origin.BUILTIN, Origin.ARTIFACT)  # the first comes back by itself, the second goes with its job
 
 
-def render_memory(seen: Shelves) -> str:
-    """A bar and a table for each card."""
-    return fragment("models_memory", memories=seen.memories, ref=holding_ref, short=short, n_tones=TONES)
+def render_memory(seen: Shelves, *, may_manage: bool) -> str:
+    """A bar and a table for each card; without what only an administrator may do where that is nobody who looks."""
+    return fragment(
+        "models_memory",
+        memories=seen.memories,
+        ref=holding_ref,
+        short=short,
+        n_tones=TONES,
+        may_manage=may_manage,
+    )
 
 
 def render_places(seen: Shelves) -> str:

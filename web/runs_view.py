@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from core.client import Workbench
 from core.states import State
 from core.store.queries import JobFilter
+from core.store.standing import Ended
 from core.store.workers import WorkerInfo
 from core.values import Job
 from web import words
-from web.format import written
+from web.format import kind_title, written
 from web.job_view import made_by, tokens_of
 from web.templates import fragment
 from web.train_results import result_of
+
+LATELY_S = 600.0  # who comes back later sees it under Runs
+LONG_S = 30.0
+MOST_NOTICES = 5
 
 
 def render_row(job: Job) -> str:
@@ -62,14 +68,26 @@ def render_bar(client: Workbench) -> str:
     """One's own jobs that are under way, and the memory of the device that answers."""
     mine = client.who.name
     worker = _shown(client.workers())
-    held = {(one.card, one.key) for one in client.holdings() if not one.is_loading}
+    held = {(one.card, one.key) for one in client.store.holdings() if not one.is_loading}
     return fragment(
         "bar",
+        me=mine,
         n_running=client.count(JobFilter(state=State.RUNNING, owner=mine)),
         n_queued=client.count(JobFilter(state=State.QUEUED, owner=mine)),
         worker=worker,
         n_held=len(held),
     )
+
+
+def render_ended(client: Workbench) -> str:
+    """The long jobs of one's own that have just ended, for the notices: read as JSON, and written as text there."""
+    ended = client.store.ended_lately(client.who.name, LATELY_S, LONG_S, MOST_NOTICES)
+    told = [{"id": one.id, "kind": kind_title(one.kind), "name": _named(one), "state": one.state} for one in ended]
+    return json.dumps(told, ensure_ascii=False)
+
+
+def _named(one: Ended) -> str:
+    return one.name.removeprefix(f"{one.kind} ") or one.name
 
 
 def _shown(workers: Sequence[WorkerInfo]) -> WorkerInfo | None:

@@ -90,7 +90,7 @@ def happened(event: Event) -> str:
             notes = " ".join(str(note) for note in data.get("notes") or ())
             return f"queued by {data.get('owner', 'its owner')}{f': {notes}' if notes else ''}"
         case "claimed":
-            return f"attempt {event.attempt} began on {data.get('worker', 'a worker')}"
+            return f"attempt {event.attempt} began on {data.get('worker', 'a worker')}{_as_expected(data)}"
         case "cancel_requested":
             return f"{data.get('by', 'somebody')} asked it to stop"
         case "pause_requested":
@@ -138,6 +138,13 @@ def evaluated(metric: Metric) -> str:
     known = {"eval_loss": "held-out loss", "perplexity": "perplexity"}
     each = (f"{known.get(name, name)} {significant(value, 4)}" for name, value in metric.values.items())
     return f"evaluated after step {metric.step:,}: {', '.join(each)}"
+
+
+def _as_expected(data: dict[str, Any]) -> str:
+    if "expected_s" not in data or "waited_s" not in data:
+        return ""
+    said, waited = (written(data[name], "s") for name in ("expected_s", "waited_s"))
+    return f"; it was expected to wait {said}, and waited {waited}"
 
 
 def _tried(data: dict[str, Any]) -> str:

@@ -23,8 +23,8 @@ _OF_JOB = tuple(
 class Standing:
     """A job that runs or waits, as far as that is asked of it here.
 
-    `since_s` is how long it has been running, at this attempt, or waiting; `turn` is the number of the claim that last
-    took a job of its owner.
+    `since` is when this attempt began, or when it was submitted, and `since_s` how long ago that is; `turn` is the number
+    of the claim that last took a job of its owner.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Standing:
     load_key: str
     worker: str | None
     waiting_reason: str
+    since: float
     since_s: float
     priority: int = 0
     turn: int = 0
@@ -55,8 +56,34 @@ class Standings:
     n_waiting: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A job that has ended, as far as its owner is told so in passing."""
+
+    id: str
+    kind: str
+    name: str
+    state: State
+
+
 class StandingReads(Part):
-    """One consistent view of what runs and waits, whoever may see it."""
+    """One consistent view of what runs and waits, whoever may see it; and what has just ended of one's own."""
+
+    def ended_lately(self, owner: str, within_s: float, longer_than_s: float, most: int) -> list[Ended]:
+        """The jobs of an owner that have ended well or badly by themselves, the last first.
+
+        Args:
+            within_s: so many seconds ago at most.
+            longer_than_s: who waited less for the end has seen it; from the submission on. Steps are told as a whole.
+        """
+        own = (JOBS.c.owner == owner, JOBS.c.finished_at > now() - within_s, JOBS.c.pipeline_id.is_(None))
+        long = JOBS.c.finished_at - JOBS.c.created_at > longer_than_s
+        query = select(JOBS.c.id, JOBS.c.kind, JOBS.c.name, JOBS.c.state).where(
+            *own, long, JOBS.c.state.in_((State.SUCCEEDED, State.FAILED))
+        )
+        with self.database.read() as connection:
+            rows = connection.execute(query.order_by(JOBS.c.finished_at.desc()).limit(most)).all()
+        return [Ended(row.id, row.kind, row.name, State(row.state)) for row in rows]
 
     def standings(self, most_of_owner: int) -> Standings:
         """What runs and waits; of each owner and priority in a queue at most so many jobs that wait."""
@@ -68,8 +95,12 @@ class StandingReads(Part):
         return Standings(tuple(map(_runs, running)), tuple(map(_waits, found)), n_waiting)
 
 
+def _since(column: Any) -> tuple[Any, Any]:
+    return column.label("since"), (now() - column).label("since_s")
+
+
 _RUNNING = (
-    select(*_OF_JOB, JOBS.c.progress, JOBS.c.cancel_requested_at, (now() - ATTEMPTS.c.started_at).label("since_s"))
+    select(*_OF_JOB, JOBS.c.progress, JOBS.c.cancel_requested_at, *_since(ATTEMPTS.c.started_at))
     .join(ATTEMPTS, and_(ATTEMPTS.c.job_id == JOBS.c.id, ATTEMPTS.c.attempt == JOBS.c.attempt))
     .where(JOBS.c.state == State.RUNNING)
     .order_by(ATTEMPTS.c.started_at, JOBS.c.id)
@@ -78,7 +109,7 @@ _RUNNING = (
 
 def _first(connection: Connection, queue: str, most_of_owner: int) -> Any:
     among = func.row_number().over(partition_by=(JOBS.c.owner, JOBS.c.priority), order_by=JOBS.c.id)
-    further = (JOBS.c.priority, turn().label("turn"), JOBS.c.expected_at, (now() - JOBS.c.created_at).label("since_s"))
+    further = (JOBS.c.priority, turn().label("turn"), JOBS.c.expected_at, *_since(JOBS.c.created_at))
     ranked = waiting(queue, *_OF_JOB, *further, among.label("among")).order_by(*claim_order()).subquery()
     return connection.execute(select(ranked).where(ranked.c.among <= most_of_owner))
 

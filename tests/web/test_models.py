@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from core.access import Who
 from core.client import Workbench
 from core.memory.known import known_model
 from core.memory.needs import needs_of
@@ -108,12 +109,13 @@ def test_names_and_licences_are_escaped(workbench: Workbench, page: Models) -> N
 def test_loading_submits_a_job_of_the_row_s_model(workbench: Workbench, page: Models) -> None:
     fill(workbench)
     data = {"ref": row(SMALL), "dtype": "float16", "attention": "eager", "pin": True, "key": "k"}
-    view, trouble = page.bring(event(**data), request())
+    root = request("root", is_administrator=True)
+    view, trouble = page.bring(event(**data), root)
     job = workbench.show(view["job"])
     assert (job.kind, job.model, trouble) == ("load", SMALL, "")
     assert (job.spec["dtype"], job.spec["attn_implementation"], job.spec["pin"]) == ("float16", "eager", True)
     assert job.spec["revision"] == MODELS[0].revision
-    assert page.bring(event(**data), request())[0] == view  # a double click makes one job
+    assert page.bring(event(**data), root)[0] == view  # a double click makes one job
 
 
 def test_an_adapter_is_loaded_over_its_base(workbench: Workbench, page: Models) -> None:
@@ -167,15 +169,29 @@ def test_a_model_is_downloaded_converted_and_deleted_by_jobs(workbench: Workbenc
 
 def test_a_model_in_memory_is_pinned_and_let_go(workbench: Workbench, page: Models) -> None:
     fill(workbench, holdings=(held(),))
-    mine = ref(shelf.WORKER, held().key)
-    assert page.pin(event(ref=mine), request()) == [UNCHANGED, ""]
+    mine, root = ref(shelf.WORKER, held().key), request("root", is_administrator=True)
+    assert page.pin(event(ref=mine), root) == [UNCHANGED, ""]
     assert workbench.holdings()[0].is_pinned
     assert "pinned" in rendered(workbench)
-    page.unpin(event(ref=mine), request())
+    page.unpin(event(ref=mine), root)
     assert not workbench.holdings()[0].is_pinned
-    page.release(event(ref=mine), request())
+    page.release(event(ref=mine), root)
     assert workbench.holdings()[0].is_release_requested
     assert "letting go" in rendered(workbench)
+
+
+def test_only_an_administrator_is_offered_to_pin_and_unload_and_may(workbench: Workbench, page: Models) -> None:
+    fill(workbench, holdings=(held(),))
+    mine = ref(shelf.WORKER, held().key)
+    assert 'data-act="release"' in Shelf(Who("root", is_administrator=True)).look(workbench)["memory"]
+    assert 'data-act="release"' not in Shelf(Who("ana")).look(workbench)["memory"]
+    assert 'name="pin"' not in page.open(event(ref=row(SMALL)), request("ana"))[0]
+    assert 'name="pin"' in page.open(event(ref=row(SMALL)), request("root", is_administrator=True))[0]
+    for act in (page.pin, page.unpin, page.release):
+        assert "Only an administrator" in act(event(ref=mine), request("ana"))[1]
+    data = {"ref": row(SMALL), "dtype": "float16", "pin": True}
+    assert "Only an administrator" in page.bring(event(**data), request("ana"))[1]
+    assert not workbench.holdings()[0].is_pinned
 
 
 @pytest.mark.parametrize("data", [{}, {"ref": None}, {"ref": 7}, {"ref": ["x"]}, {"job": MISSING, "ref": "<b>"}])

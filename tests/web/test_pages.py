@@ -28,8 +28,10 @@ def runs(workbench: Workbench) -> Runs:
         return Runs(workbench)
 
 
-def request(name: str = "me") -> gr.Request:
-    return gr.Request(Request({"type": "http", "headers": [], "state": {"who": Who(name)}}))
+def request(name: str = "me", *, is_administrator: bool | None = None) -> gr.Request:
+    """From the one owner of a machine of one's own, who decides everything, or from somebody else."""
+    who = Who(name, is_administrator=name == "me" if is_administrator is None else is_administrator)
+    return gr.Request(Request({"type": "http", "headers": [], "state": {"who": who}}))
 
 
 def event(**data: Any) -> gr.EventData:

@@ -36,7 +36,7 @@ class Board(Looked):
         client = client.acting_for(self.query.who)
         parts = {"bar": runs_view.render_bar(client)}
         if self.query.is_bar_only:
-            return parts
+            return parts | {"ended": runs_view.render_ended(client)}
         jobs = client.list(self.query.wanted, before=self.query.before, limit=PAGE + 1)
         rows = {job.id: runs_view.render_row(job) for job in jobs[:PAGE]}
         foot = runs_view.render_foot(client, self.query.wanted, jobs[:PAGE], has_older=len(jobs) > PAGE)

@@ -27,7 +27,7 @@ class Shelf(Looked):
         """What there is now, rendered. Reads the store, so it belongs into a thread."""
         seen = look(client.acting_for(self._who))
         return {
-            "memory": render_memory(seen),
+            "memory": render_memory(seen, may_manage=self._who.is_administrator),
             "places": render_places(seen),
             "jobs": json.dumps([job.id for job in seen.jobs]),
         }

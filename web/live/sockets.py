@@ -1,4 +1,4 @@
-"""The sockets of the pages: one job, a list of jobs, and the models. What is sent over them comes from the hub."""
+"""The sockets of the pages: one job, a list of jobs, the models, the cards. What is sent comes from the hub."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from core.errors import WorkbenchError
 from core.store.queries import JobFilter
 from web.access import asker
 from web.live.board import Board, Query
+from web.live.cards import CardsNow
 from web.live.channel import Channel, Viewer
 from web.live.hub import Hub
 from web.live.shelf import Shelf
@@ -62,6 +63,15 @@ async def models_socket(socket: WebSocket) -> None:
     hub: Hub = socket.app.state.hub
     viewer = Viewer()
     await _serve(socket, hub, hub.watch(Shelf(asker(socket)), viewer), viewer)
+
+
+@router.websocket("/ws/cards")
+async def cards_socket(socket: WebSocket) -> None:
+    """Follow who holds which card, what runs and what waits."""
+    await socket.accept()
+    hub: Hub = socket.app.state.hub
+    viewer = Viewer()
+    await _serve(socket, hub, hub.watch(CardsNow(asker(socket)), viewer), viewer)
 
 
 def _look_up(client: Workbench, who: Who, job_id: str) -> tuple[str, bool]:

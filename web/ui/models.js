@@ -58,7 +58,7 @@
       dialog.querySelector("[data-close]").onclick = () => dialog.close();
       dialog.querySelector("[data-load]").onsubmit = event => {
         const [dtype, attention] = choices.map(choice => choice.value());
-        wb.bring({ref: dialog.dataset.ref, dtype, attention, pin: event.target.elements.pin.checked});
+        wb.bring({ref: dialog.dataset.ref, dtype, attention, pin: event.target.elements.pin?.checked ?? false});
       };
       dialog.onclick = event => { if (event.target === dialog) dialog.close(); };  // beside it
       dialog.onclose = () => { props.value = ""; };  // the same form again is news

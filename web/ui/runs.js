@@ -5,7 +5,10 @@
 
   wb.bar = element => wb.connect({
     path: () => "/ws/jobs?bar=true",
-    heard: message => { if (message.parts?.bar !== undefined) wb.swap(element, "bar", message.parts.bar); },
+    heard: ({parts}) => {
+      if (parts?.bar !== undefined) wb.swap(element, "bar", parts.bar);
+      if (parts?.ended !== undefined) wb.notices(JSON.parse(parts.ended));
+    },
   });
 
   // The list: filters live in the address, rows are kept by id and only those that changed are drawn again.
