@@ -35,6 +35,7 @@ MODES: Mapping[Mode, Mapping[str, Any]] = {
     Mode.LOCAL: {},
     Mode.TEAM: {"paths": False, "most_queued": 1000},
     Mode.PUBLIC: {
+        "frames": "https://huggingface.co https://*.hf.space",
         "paths": False,
         "private": True,
         "uploads": False,

@@ -35,9 +35,11 @@ NAMED_IN = {"variants": ("=", ("adapter", "merged")), "rewards": (":", ("model",
 """Fields whose items name something in parts: after which sign, and in which of the parts."""
 BUILTIN_ONLY = frozenset({"model", "adapter", "merged"})
 AN_ID = re.compile(rf"\b[0-9A-HJKMNP-TV-Z]{{{ID_LENGTH}}}\b", re.IGNORECASE)
+BUILTIN_TEXT = re.compile(r"[a-z-]*")
 PATH_BEGINNINGS = ("/", ".", "~", "\\")
-MOST_NUMBERS = {"eval_tokens": 2048, "repeats": 3, "context_lengths": 512, "batch_sizes": 4, "window": 512}
-MOST_ITEMS = {"variants": 4, "prompts": 4, "context_lengths": 2, "batch_sizes": 2, "messages": 40}
+MOST_NUMBERS = {"eval_tokens": 4096, "repeats": 5, "context_lengths": 1024, "batch_sizes": 4, "window": 1024}
+MOST_ITEMS = {"variants": 4, "prompts": 4, "context_lengths": 3, "batch_sizes": 2, "messages": 40}
+"""What a stranger's comparison may ask: no more than the usual one, so that the form as it stands is never refused."""
 CLOSED = {
     Door.TRAINING: ("Training is closed on this page.", "See a recorded one under Recorded runs."),
     Door.MODELS: ("Bringing models and changing them is closed on this page.", "The built-in model is here."),
@@ -82,8 +84,8 @@ class Policy:
                 self._check_id(found.upper())
             if not self.settings.paths and not self.who.is_administrator:
                 _check_no_path(field, text)
-            if self.settings.only_builtin and field in BUILTIN_ONLY and text not in ("", BUILTIN_NAME):
-                raise NotAllowed(f"Only the built-in model {BUILTIN_NAME} is open here, not {shown(text)}.")
+            if self.settings.only_builtin:
+                _check_builtin(field, text)
 
     @property
     def visibility(self) -> Visibility:
@@ -162,6 +164,13 @@ def _names(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             name, _, value = part.partition(sign)
             if name.strip() in parts:
                 yield name.strip(), value.strip()
+
+
+def _check_builtin(field: str, text: str) -> None:
+    if field in BUILTIN_ONLY and text not in ("", BUILTIN_NAME):
+        raise NotAllowed(f"Only the built-in model {BUILTIN_NAME} is open here, not {shown(text)}.")
+    if field in ("data", "eval_text", "judge_data") and not BUILTIN_TEXT.fullmatch(text):
+        raise NotAllowed(f"{field}: only what is built in is open here, not {shown(text)}.")
 
 
 def _check_no_path(field: str, text: str) -> None:

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     proxies: int = Field(
         default=0, ge=0, le=9, description="Proxies before the page, of which each appends to X-Forwarded-For"
     )
+    frames: str = Field(
+        default="", description="Sites that may show the page in a frame, separated by spaces, as in a policy's header"
+    )
     secret: str = Field(
         default="",
         repr=False,

@@ -32,7 +32,6 @@ OUR_EXACT = frozenset({"/ws/jobs", "/recordings", *LARGER_BODIES})
 SIGN_IN = "/sign-in"
 ACCOUNTS = ("/account", "/users")  # with all that is below them, where people sign in
 FOR_STRANGERS = (SIGN_IN, "/welcome", "/healthz", "/favicon.ico")
-SPACES = "https://huggingface.co https://*.hf.space"
 MOST_SOCKETS = 100  # of one address, where strangers come
 # Gradio opens some forty routes (uploads, file and proxy access, queues of other sessions, run history, its own API
 # pages); these are the ones its pages need as they are used here. Everything else is shut.
@@ -80,7 +79,7 @@ class Doors:
         }
         self._hosts = (ours | {*given}) - EVERYWHERE
         self._is_signed_in_to = settings.mode is Mode.TEAM
-        self._headers = _headers(settings.mode)
+        self._headers = _headers(settings)
         self._lines = Lines(askers.holds, MOST_SOCKETS if settings.mode is Mode.PUBLIC else 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,7 +118,7 @@ class Doors:
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.accept"})  # else the browser is not told which code
-            await send({"type": "websocket.close", "code": SIGNED_OUT, "reason": "Sign in first."})
+            await send({"type": "websocket.close", "code": SIGNED_OUT, "reason": "Come in first."})
             return
         query = scope["query_string"].decode("latin-1")
         wanted = f"{scope['path']}{'?' + query if query else ''}"
@@ -127,7 +126,12 @@ class Doors:
             target = f"{SIGN_IN}?next={quote(wanted, safe='/')}" if wanted != "/" else SIGN_IN
             await RedirectResponse(target, 303, {**self._headers, "cache-control": "no-store"})(scope, receive, send)
             return
-        await self._refuse(scope, receive, send, 401, "Sign in first.")
+        said = (
+            "Sign in first."
+            if self._is_signed_in_to
+            else "Open the page anew: this visit has no name, or it has run out."
+        )
+        await self._refuse(scope, receive, send, 401, said)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, status: int, sentence: str) -> None:
         if scope["type"] == "websocket":
@@ -185,12 +189,13 @@ def _is_account(path: str) -> bool:
     return path in ACCOUNTS or path.startswith(tuple(f"{one}/" for one in ACCOUNTS))
 
 
-def _headers(mode: Mode) -> dict[str, str]:
-    """The security headers. A public page may be shown in a frame: that of a Space."""
-    if mode is not Mode.PUBLIC:
+def _headers(settings: Settings) -> dict[str, str]:
+    """The security headers, with the sites that may show the page in a frame."""
+    frames = " ".join(settings.frames.split())
+    if not frames or ";" in frames:
         return HEADERS
     framed = {name: value for name, value in HEADERS.items() if name != "x-frame-options"}
-    policy = HEADERS["content-security-policy"].replace("frame-ancestors 'none'", f"frame-ancestors 'self' {SPACES}")
+    policy = HEADERS["content-security-policy"].replace("frame-ancestors 'none'", f"frame-ancestors 'self' {frames}")
     return framed | {"content-security-policy": policy}
 
 

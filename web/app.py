@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,10 +26,11 @@ from web.live import sockets
 from web.live.hub import Hub
 from web.pages.artifacts import Artifacts
 from web.pages.cards import Cards
+from web.pages.closed import Closed
 from web.pages.compare import Compare
 from web.pages.data import Data
 from web.pages.fit import Fit
-from web.pages.frame import ASIDE, PAGES
+from web.pages.frame import ASIDE, MODE, PAGES
 from web.pages.learn import Learn
 from web.pages.models import Models
 from web.pages.pipelines import Pipelines
@@ -39,7 +40,7 @@ from web.pages.runs import Runs
 from web.pages.side_by_side import SideBySide
 from web.pages.train import Train
 from web.theme import theme
-from web.train_kinds import SFT, TRAIN_KINDS
+from web.train_kinds import SFT, TRAIN_KINDS, TrainKind
 
 THREADS = 64
 BY_KIND = {"/train": {one.name: "/train" if one is SFT else f"/train-{one.name}" for one in TRAIN_KINDS}}
@@ -79,33 +80,12 @@ def build_app(client: Workbench) -> ASGIApp:
 def _mount(app: FastAPI, client: Workbench) -> None:
     kept = client.settings.home / "run" / "gradio"
     os.environ["GRADIO_TEMP_DIR"] = str(_private(kept))
+    MODE.set(client.settings.mode)
     with gr.Blocks(title="LLM Workbench", analytics_enabled=False, delete_cache=(3600, 3600)) as pages:
         Playground(client, pages)
-    with pages.route("Compare", "/compare"):
-        Compare(client)
-    for kind in TRAIN_KINDS:
-        with pages.route(kind.title, BY_KIND["/train"][kind.name]):
-            Train(client, kind)
-    with pages.route("Pipelines", "/pipelines"):
-        Pipelines(client)
-    with pages.route("Runs", "/runs"):
-        Runs(client)
-    with pages.route("Models", "/models"):
-        Models(client)
-    with pages.route("Cards", "/cards"):
-        Cards(client)
-    with pages.route("Will it fit?", "/fit"):
-        Fit(client)
-    with pages.route("What quantization does", "/learn"):
-        Learn(client)
-    with pages.route("Data", "/data"):
-        Data(client)
-    with pages.route("Artifact", "/artifacts"):
-        Artifacts(client)
-    with pages.route("Recorded runs", "/recorded"):
-        Recorded()
-    with pages.route("Side by side", "/side-by-side"):
-        SideBySide(client)
+    for title, path, make in _routes(client):
+        with pages.route(title, path):
+            make(client)
     pages.max_threads = THREADS
     pages.queue(default_concurrency_limit=None, max_size=1_000, api_open=True)
     warnings.filterwarnings("ignore", message="SSR mode is not supported")  # said of every app with pages
@@ -123,6 +103,32 @@ def _mount(app: FastAPI, client: Workbench) -> None:
         blocked_paths=[str(client.settings.home)],
         max_file_size=1,
     )
+
+
+def _routes(client: Workbench) -> Iterator[tuple[str, str, Callable[[Workbench], object]]]:
+    """Title, address and maker of every page but the first; what the mode keeps shut has a page that says so."""
+    settings = client.settings
+    for kind in TRAIN_KINDS:
+        yield kind.title, BY_KIND["/train"][kind.name], _unless(settings.training, "/train", _train(kind))
+    yield "Compare", "/compare", Compare
+    yield "Pipelines", "/pipelines", _unless(settings.training, "/pipelines", Pipelines)
+    yield "Runs", "/runs", Runs
+    yield "Models", "/models", _unless(not settings.only_builtin, "/models", Models)
+    yield "Cards", "/cards", Cards
+    yield "Will it fit?", "/fit", Fit
+    yield "What quantization does", "/learn", Learn
+    yield "Data", "/data", _unless(settings.uploads, "/data", Data)
+    yield "Artifact", "/artifacts", Artifacts
+    yield "Recorded runs", "/recorded", lambda _client: Recorded()
+    yield "Side by side", "/side-by-side", SideBySide
+
+
+def _train(kind: TrainKind) -> Callable[[Workbench], object]:
+    return lambda client: Train(client, kind)
+
+
+def _unless(is_open: bool, path: str, page: Callable[[Workbench], object]) -> Callable[[Workbench], object]:
+    return page if is_open else lambda _client: Closed(path)
 
 
 def _healthz() -> str:

@@ -28,6 +28,8 @@ from core.settings import Settings
 
 COOKIE = "workbench"
 VISITOR_HEADER, VISITOR_PARAMETER = "x-workbench-visitor", "visitor"
+PERSONAL = ("/gradio_api/run/", "/ws/", "/files/", "/curves/", "/uploads")
+"""What is somebody's: a visitor without a name is sent back to the page, which gives them one."""
 KNOWN_S = 1.0  # so long a session may outlive its end
 MOST_KNOWN = 10_000
 
@@ -111,12 +113,18 @@ class Visitors:
 
     async def find(self, scope: Scope, headers: Headers) -> Asker:
         """The visitor of the cookie, else of what the page's script sends along, else a new one."""
+        if not scope["path"].startswith(PERSONAL) and not cookie_of(headers):
+            return self._new(scope, headers)
         asked = parse_qs(scope["query_string"].decode("latin-1")).get(VISITOR_PARAMETER, [""])[0]
         source = self._source(address_of(scope, headers, self._settings.proxies))
         for token in (headers.get(VISITOR_HEADER, ""), asked, cookie_of(headers)):
             if name := self._name(token):
                 return Asker(Who(name, source=source), token)
+        return Asker(None) if scope["path"].startswith(PERSONAL) else self._new(scope, headers)
+
+    def _new(self, scope: Scope, headers: Headers) -> Asker:
         name = f"visitor-{new_id()[-16:].lower()}"
+        source = self._source(address_of(scope, headers, self._settings.proxies))
         return Asker(Who(name, source=source), fresh=self._signer.sign(name).decode())
 
     async def holds(self, asker: Asker) -> bool:  # noqa: ARG002 - a name has nothing to lose

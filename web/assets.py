@@ -29,7 +29,7 @@ STYLES = (
 )
 # in this order: a later one uses the ones before it
 SCRIPTS = (
-    "vendor/marked.umd.js", "vendor/purify.min.js", "base.js", "markdown.js", "socket.js", "charts.js",
+    "visitor.js", "vendor/marked.umd.js", "vendor/purify.min.js", "base.js", "markdown.js", "socket.js", "charts.js",
     "notices.js",
     "curves.js", "live.js",
     "talk.js", "runs.js", "form.js",

@@ -16,6 +16,7 @@ from core.memory.compare import COMPARED
 from core.memory.known import config_of, known_model, names, open_here
 from core.memory.stored import why_not
 from core.memory.training import Method
+from core.modes import Mode
 from core.settings import Settings
 
 EXAMPLE = "mosaicml/mpt-7b"  # what the page opens with
@@ -88,7 +89,7 @@ def answer(asked: Asked, settings: Settings) -> Estimate:
 
 def may_name_paths(settings: Settings) -> bool:
     """Whether those who reach the page sit at this machine."""
-    return settings.host in AT_HOME and not settings.allowed_hosts.strip()
+    return settings.mode is Mode.LOCAL and settings.host in AT_HOME and not settings.allowed_hosts.strip()
 
 
 def _model(asked: Asked, settings: Settings) -> Model:

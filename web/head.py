@@ -6,6 +6,7 @@ unstyled, and a component could be drawn before the script that it calls is ther
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
@@ -17,7 +18,7 @@ class Head:
 
     def __init__(self, app: ASGIApp, pages: Mapping[str, str]) -> None:
         self._app = app
-        self._pages = {path: html.encode() for path, html in pages.items()}
+        self._pages = {path: text.encode() for path, text in pages.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as a page with our head where it is one."""
@@ -33,7 +34,7 @@ class Head:
             elif message["type"] == "http.response.body":
                 body.append(message.get("body", b""))
                 if not message.get("more_body", False):
-                    await self._send(send, start[0], b"".join(body), self._pages[scope["path"]])
+                    await self._send(send, start[0], b"".join(body), _visitor(scope) + self._pages[scope["path"]])
             else:
                 await send(message)
 
@@ -46,3 +47,11 @@ class Head:
         headers["cache-control"] = "no-cache"
         await send(start)
         await send({"type": "http.response.body", "body": page})
+
+
+def _visitor(scope: Scope) -> bytes:
+    """The name of a visitor who has shown none: where no cookie is kept, as in a frame, the page's script shows it."""
+    asker = scope.get("state", {}).get("asker")
+    if asker is None or not asker.fresh:
+        return b""
+    return f'<meta name="wb-visitor" content="{html.escape(asker.fresh)}">'.encode()

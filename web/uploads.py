@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from core.client import Workbench
-from core.errors import BadInput, DiskFull
+from core.errors import BadInput, DiskFull, NotAllowed
 from web.access import asker
 
 PATH = "/uploads"
@@ -35,8 +35,8 @@ def _taker(client: Workbench) -> Callable[[Request, str], Coroutine[Any, Any, Re
         body = cast(IO[bytes], _Body(request.stream()))
         try:
             made = await anyio.to_thread.run_sync(acting.upload, body, name[:MOST_NAME] or "upload")
-        except (BadInput, DiskFull) as error:
-            status = 507 if isinstance(error, DiskFull) else 400
+        except (BadInput, DiskFull, NotAllowed) as error:
+            status = 507 if isinstance(error, DiskFull) else 403 if isinstance(error, NotAllowed) else 400
             return PlainTextResponse(error.message, status)
         except ClientDisconnect:
             return PlainTextResponse("The file did not come whole.", 400)

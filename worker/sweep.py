@@ -11,6 +11,7 @@ from pathlib import Path
 import redis
 from celery import Celery
 
+from core.errors import WorkbenchError
 from core.jobs.kind import Queue
 from core.pipelining import Pipelining
 from core.queue import backlog, send
@@ -51,11 +52,24 @@ class Sweep:
         self._pipelining.advance_stale()
         self._store.forget_dead_workers()
         self._ring_again()
+        if self._settings.keep_h:
+            self._forget_expired()
         if time.monotonic() >= self._rubbish_due:
             self._rubbish_due = time.monotonic() + RUBBISH_AGE_S / 6
             remove_rubbish(self._settings.home / "artifacts", self._store.artifact_ids())
             for folder in (self._settings.home / "scratch").glob("*"):
                 clear_up(self._settings.home, self._store, folder.name)
+
+    def _forget_expired(self) -> None:
+        """Delete what strangers left long enough ago, files and all."""
+        for job_id in self._store.expired(self._settings.keep_h * 3600):
+            try:
+                artifacts = self._store.delete(job_id)
+            except WorkbenchError:  # another sweep was faster
+                continue
+            for artifact in artifacts:
+                shutil.rmtree(self._settings.home / "artifacts" / artifact, ignore_errors=True)
+            self._ring(job_id)
 
     def _ring_again(self) -> None:
         """As many messages as jobs wait must lie in the broker; a duplicate costs nothing."""

@@ -53,6 +53,12 @@ class Sweeps(Part):
         with self.database.write() as connection:
             connection.execute(delete(WorkerRow).where(dead))
 
+    def expired(self, age_s: float, limit: int = 500) -> list[str]:
+        """The ids of jobs that ended so many seconds ago or longer, the oldest first."""
+        old = (JobRow.finished_at < now() - age_s, JobRow.state.in_([one for one in State if one.is_finished]))
+        with self.database.read() as connection:
+            return list(connection.execute(select(JobRow.id).where(*old).order_by(JobRow.id).limit(limit)).scalars())
+
     def _requeue(self, job_id: str, attempt: int, max_attempts: int, *, only_expired: bool) -> bool:
         held = [JobRow.id == job_id, JobRow.attempt == attempt, JobRow.state == State.RUNNING]
         if only_expired:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from core.client import Workbench
+from core.modes import Mode
 from web.access import asker
 from web.assets import ECHARTS
 from web.templates import fragment
@@ -30,6 +32,7 @@ PAGES = (
     Page("Fine-tune", "/train", ("train.js", "rewards.js")),
     Page("Runs", "/runs", ("compare.js",)),
     Page("Models", "/models", ("models.js",)),
+    Page("Cards", "/cards", ("models.js", "cards.js")),
     Page("Will it fit?", "/fit", (*CHARTS, "fit.js")),
 )
 ASIDE = (  # not in the bar: reached from where they are needed
@@ -47,9 +50,22 @@ SILENT: dict[str, Any] = {
 }
 
 
+FOR_VISITORS = ("/", "/compare", "/recorded", "/runs", "/fit", "/learn")
+MODE: ContextVar[Mode] = ContextVar("mode", default=Mode.LOCAL)
+"""The mode of the application whose pages are being made: its bar names the pages that are open."""
+
+
+def in_bar(mode: Mode) -> tuple[Page, ...]:
+    """The entries of the bar, at most seven."""
+    if mode is not Mode.PUBLIC:
+        return PAGES
+    every = {page.path: page for page in (*PAGES, *ASIDE)}
+    return tuple(every[path] for path in FOR_VISITORS)
+
+
 def bar(path: str) -> None:
     """The bar of the page at `path`."""
-    html(fragment("nav", pages=PAGES, path=path), "wb.bar(element)", elem_classes="wb-host wb-navhost")
+    html(fragment("nav", pages=in_bar(MODE.get()), path=path), "wb.bar(element)", elem_classes="wb-host wb-navhost")
 
 
 def html(template: str, script: str = "", *, value: Any = None, **options: Any) -> gr.HTML:

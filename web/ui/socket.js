@@ -7,7 +7,7 @@
   wb.connect = ({path, heard, closed = () => {}, broken = () => {}}) => {
     let wait = FIRST_WAIT_MS, socket = null, timer = 0, over = false;
     const open = () => {
-      socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path()}`);
+      socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${wbVisitor.with(path())}`);
       socket.onmessage = event => { wait = FIRST_WAIT_MS; broken(false); heard(JSON.parse(event.data)); };
       socket.onclose = event => {
         if (over) return;
