@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from core.cli import workbench
+from core.cli import run, workbench
+from core.modes import unsafe
 from core.settings import Settings
 from tests.support import ROOT
 
 OURS = ("web", "worker", "migrate")
-SECRET = re.compile(r"\$\{(POSTGRES|REDIS)_PASSWORD:\?[^}]+\}")
+SECRET = re.compile(r"\$\{(POSTGRES_PASSWORD|REDIS_PASSWORD|WORKBENCH_SECRET):\?[^}]+\}")
 
 
 class _Reset:
@@ -47,15 +48,36 @@ def test_only_the_page_is_published_and_to_this_machine_alone() -> None:
 
 def test_no_password_stands_in_a_file_and_a_missing_one_is_said() -> None:
     given = [pair for service in SERVICES.values() for pair in service["environment"].items()]
-    secret = [value for name, value in given if name.endswith(("PASSWORD", "AUTH"))]
+    secret = [value for name, value in given if name.endswith(("PASSWORD", "AUTH", "SECRET"))]
     in_urls = [value.partition("//")[2].rpartition("@")[0].partition(":")[2] for _, value in given if "//" in value]
-    assert len(secret) == 2
+    assert len(secret) == 3
     assert len(in_urls) == 6
     assert all(SECRET.fullmatch(value) for value in secret + in_urls)
     example = dict(
         line.split("=", 1) for line in (ROOT / ".env.example").read_text().splitlines() if line[:1].isalpha()
     )
-    assert example == {"POSTGRES_PASSWORD": "", "REDIS_PASSWORD": ""}
+    assert example == {"WORKBENCH_SECRET": "", "POSTGRES_PASSWORD": "", "REDIS_PASSWORD": ""}
+
+
+def test_a_command_writes_the_secrets_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    written = tmp_path / ".env"
+    assert run(["secrets", "--to", str(written)]) == 0
+    assert written.stat().st_mode & 0o777 == 0o600
+    values = dict(line.split("=", 1) for line in written.read_text().splitlines() if line[:1].isalpha())
+    assert values.keys() == {"WORKBENCH_SECRET", "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+    assert len(set(values.values())) == 3
+    assert all(re.fullmatch(r"[\w-]{40,}", value) for value in values.values()), "they become part of URLs"
+    before = written.read_bytes()
+    assert run(["secrets", "--to", str(written)]) == 2
+    assert written.read_bytes() == before
+
+
+def test_it_is_a_team_s_and_its_page_is_safe_to_start() -> None:
+    page = SERVICES["web"]["environment"]
+    assert {SERVICES[name]["environment"]["WORKBENCH_MODE"] for name in OURS} == {"team"}
+    given = {"mode": page["WORKBENCH_MODE"], "host": page["WORKBENCH_HOST"]}
+    assert list(unsafe(Settings(**given, secret="x" * 43))) == []
+    assert [one.reason for one in unsafe(Settings(**given))]
 
 
 @pytest.mark.parametrize("name", OURS)
