@@ -68,6 +68,8 @@ class Desk:
 
     def take(self) -> tuple[Claim, Trouble | None] | None:
         """Claim the best job that fits; with it, why it can never run here, where that is so."""
+        if self._around.is_drain_requested:  # else it would ask others to let models go for jobs that it may not claim
+            return None
         with self._lock:
             made, claim = self._claim()
             if claim is None and not self._is_fresh:  # what has come since the last look may be taken at once

@@ -56,7 +56,7 @@ class Keeper:
         self._telling = threading.Lock()  # a job that has loaded a model tells of it too
         self._holds: dict[str, Hold] = {}
         self._drain_at: float | None = None
-        self._due = {"renew": 0.0, "sweep": 0.0, "tell": 0.0, "make room": 0.0}
+        self._due = {"renew": 0.0, "sweep": 0.0, "tell": 0.0, "make room": 0.0, "hear": 0.0}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
 
@@ -109,6 +109,8 @@ class Keeper:
                 hold.stop(StopReason.DRAIN)
         if holds:
             self._hear(holds)
+        if self._is_due("hear", TELL_S):
+            self._around.hear()
         if self._is_due("renew", self._settings.lease_s / 3):
             self._store.report_worker(self._info(), self._settings.lease_s)
             self._around.meet()

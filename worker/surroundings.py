@@ -84,10 +84,13 @@ class Surroundings:
         return [one for one in held if one.worker == self.worker]
 
     def meet(self) -> None:
-        """Read afresh who lives, and whether this worker is to take nothing more."""
+        """Read afresh who lives."""
         self._workers = tuple(self._store.workers())
-        own = next((one for one in self._workers if one.id == self.worker), None)
-        self.is_drain_requested = own.is_drain_requested if own else self.is_drain_requested
+
+    def hear(self) -> None:
+        """Read afresh whether this worker is to take nothing more; a row that was swept away says nothing of that."""
+        wished = self._store.is_drain_requested(self.worker)
+        self.is_drain_requested = self.is_drain_requested if wished is None else wished
 
     def memory(self, pool: Pool) -> Memory:
         """The card's memory now."""

@@ -58,6 +58,12 @@ class Workers(Part):
         with self.database.write() as connection:
             return connection.execute(wished).rowcount == 1
 
+    def is_drain_requested(self, worker_id: str) -> bool | None:
+        """Whether a worker is to take no more jobs; None where its row is not there."""
+        wished = select(WorkerRow.is_drain_requested).where(WorkerRow.id == worker_id)
+        with self.database.read() as connection:
+            return connection.execute(wished).scalar()
+
     def workers(self) -> list[WorkerInfo]:
         """The workers that live."""
         columns = [getattr(WorkerRow, name) for name in WorkerInfo.__dataclass_fields__]

@@ -270,3 +270,17 @@ def test_on_postgresql_too_a_killed_worker_loses_nothing(
     assert text == "a b c "
     assert lines(log) == ["begin 1", "begin 2", "end 2"]
     workbench.close()
+
+
+def test_a_drained_worker_finishes_what_it_runs_and_takes_nothing_more_until_it_is_let_in(
+    settings: Settings, workbench: Workbench
+) -> None:
+    with worker(settings, "interactive"):
+        (there,) = workbench.workers()
+        first = in_state(workbench, workbench.submit("quick", {"seconds": 5}), State.RUNNING)
+        workbench.drain(there.id)
+        second = workbench.submit("quick", {})
+        assert ended(workbench, first).state is State.SUCCEEDED
+        assert workbench.show(second.id).state is State.QUEUED
+        workbench.drain(there.id, is_draining=False)
+        assert ended(workbench, second).state is State.SUCCEEDED
