@@ -46,7 +46,7 @@ def take(workbench: Workbench, job_id: str, about: About) -> Recording:
         NotFound: there is no such job.
         BadInput: it has not ended, or the name is none that an address can have.
     """
-    whole = workbench.show(job_id)
+    whole = workbench.show(job_id).model_copy(update={"step": None, "round": None})  # recorded alone it is no step
     if not whole.state.is_finished:
         raise BadInput(f"Job {whole.id} is {whole.state}.", "Record it once it has ended.")
     jobs = [whole, *_steps(workbench, whole)]

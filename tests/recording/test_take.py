@@ -144,6 +144,8 @@ def test_a_pipeline_is_recorded_with_its_steps_under_their_names(workbench: Work
     assert made.jobs[1].job.pipeline_id == made.whole.id
     assert made.step("sft") is made.jobs[1]
     assert made.step("none") is None
+    (alone,) = workbench.record(claim.job_id).jobs
+    assert (alone.job.step, alone.job.pipeline_id) == (None, None)
 
 
 def test_only_what_one_may_see_can_be_recorded(workbench: Workbench) -> None:
