@@ -7,6 +7,8 @@ and against no turns at all. Jain's index is over what each owner got of the ide
 there, divided by the same here. Utilisation is work over the time of the places until the last job has ended, relative
 to the same of an ideal that never idles but for a swap, once each WORKBENCH_RESIDENT_FIRST_S while both models are
 waited for: its places run dry, and the model is loaded.
+
+A second index is of turns: all twenty come at once, and each turn is counted until the first of them has none waiting.
 """
 
 from __future__ import annotations
@@ -81,6 +83,27 @@ def tasks_of(scene: Scene, seed: int, n_many: int = 500) -> list[Task]:
     return made
 
 
+def together(scene: Scene, seed: int, n_each: int = 8) -> list[Task]:
+    """All owners at once, each with as many jobs; the one who has many goes on after the others."""
+    chance = random.Random(seed)
+    owners = [MANY, *(f"owner {n}" for n in range(N_OTHERS))]
+    jobs = [(n, owner) for n, owner in enumerate(owners) for _ in range(n_each * (3 if owner == MANY else 1))]
+    lengths = [min(max(chance.expovariate(1 / scene.mean_s), SHORTEST_S), LONGEST_S) for _ in jobs]
+    return [
+        Task(owner, 0.0, takes_s, f"model {n % scene.n_models}")
+        for (n, owner), takes_s in zip(jobs, lengths, strict=True)
+    ]
+
+
+def jain_of_turns(done: Sequence[Done]) -> float:
+    """Over how many jobs of each owner had begun when the first owner had none left that waited."""
+    starts: dict[str, list[float]] = defaultdict(list)
+    for one in done:
+        starts[one.task.owner].append(one.began_s)
+    until_s = min(max(each) for each in starts.values())
+    return jain([sum(began <= until_s for began in each) for each in starts.values()])
+
+
 def measure(store: Store, scene: Scene, tasks: Sequence[Task]) -> Figures:
     """One run, held against the ideals."""
     card = Card(store, scene.n_places, scene.swap_s, scene.resident_first_s)
@@ -141,19 +164,25 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=500, help="of the one who has many")
-    parser.add_argument("--database", default="", help="URL of an empty PostgreSQL database; else SQLite")
+    parser.add_argument("--jobs", type=int, default=500, help="of the one who has many; 0: turns alone")
+    parser.add_argument("--database", default="", help="URL of a PostgreSQL database that is emptied; else SQLite")
     options = parser.parse_args()
     for scene in SCENES:
-        found = []
+        found, turns = [], []
         for seed in range(options.repeats):
             with _empty(options.database) as store:
-                found.append(measure(store, scene, tasks_of(scene, seed, options.jobs)))
-        _print(scene, found)
+                card = Card(store, scene.n_places, scene.swap_s, scene.resident_first_s)
+                turns.append(jain_of_turns(card.run(together(scene, seed))))
+            if options.jobs:
+                with _empty(options.database) as store:
+                    found.append(measure(store, scene, tasks_of(scene, seed, options.jobs)))
+        print(f"{scene.name}, n={options.repeats}", flush=True)
+        _line("Jain's index of turns", turns, "")
+        if found:
+            _print(found)
 
 
-def _print(scene: Scene, found: Sequence[Figures]) -> None:
-    print(f"{scene.name}, n={len(found)}", flush=True)
+def _print(found: Sequence[Figures]) -> None:
     _line("longest wait of the others", [one.longest_s for one in found], "s")
     _line("  of an ideal round robin", [one.ideal_longest_s for one in found], "s")
     _line("  without turns", [one.without_turns_s for one in found], "s")
@@ -173,7 +202,8 @@ def _print(scene: Scene, found: Sequence[Figures]) -> None:
 def _line(name: str, values: Sequence[float], unit: str) -> None:
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     low, high = min(values), max(values)
-    print(f"  {name:32} median {statistics.median(values):8.3f} {unit}  {low:.3f} to {high:.3f}, stdev {spread:.3f}")
+    said = f"median {statistics.median(values):8.3f} {unit}  {low:.3f} to {high:.3f}, stdev {spread:.3f}"
+    print(f"  {name:32} {said}", flush=True)
 
 
 @contextmanager
@@ -184,9 +214,9 @@ def _empty(url: str) -> Iterator[Store]:
         migrate(database)
         store = Store.open(database)
         try:
-            yield store
             if url:
                 _clear(store)
+            yield store
         finally:
             store.close()
 

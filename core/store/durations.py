@@ -50,7 +50,7 @@ class Durations(Part):
                 connection.execute(said, [{"job": job, "in_s": in_s} for job, in_s in sorted(starts_s.items())])
 
     def said_and_waited(self) -> list[tuple[float, float]]:
-        """Of the last jobs that were said to start some time: in how many seconds that was, and in how many they did."""
+        """Of the last jobs that were said to start some time: in how many seconds, and in how many they did."""
         columns = (JOBS.c.expected_at, JOBS.c.expected_from, JOBS.c.started_at)
         started = (JOBS.c.expected_at.is_not(None), JOBS.c.started_at.is_not(None))
         query = select(*columns).where(*started).order_by(JOBS.c.expected_at.desc()).limit(MOST_SAID)

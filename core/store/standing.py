@@ -23,8 +23,8 @@ _OF_JOB = tuple(
 class Standing:
     """A job that runs or waits, as far as that is asked of it here.
 
-    `since` is when this attempt began, or when it was submitted, and `since_s` how long ago that is; `turn` is the number
-    of the claim that last took a job of its owner.
+    `since` is when this attempt began, or when it was submitted, and `since_s` how long ago that is; `turn` is the
+    number of the claim that last took a job of its owner.
     """
 
     id: str
