@@ -63,7 +63,7 @@ def test_where_no_cookie_is_kept_the_page_brings_the_name(space: Space) -> None:
 
 @pytest.mark.parametrize("made_up", ["visitor-0000", "visitor-0000.aaaaaa.bbbb", "root", "\xe9", "x" * 5000])
 def test_a_name_that_we_have_not_signed_is_nobodys(space: Space, made_up: str) -> None:
-    headers = {**FROM_HERE, VISITOR_HEADER: made_up.encode("latin-1")}
+    headers: dict[str, Any] = {**FROM_HERE, VISITOR_HEADER: made_up.encode("latin-1")}
     assert space.browser().post("/gradio_api/run/x", json={}, headers=headers).status_code == 401
 
 
