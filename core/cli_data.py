@@ -39,11 +39,12 @@ def data(context: click.Context, as_json: bool) -> None:
 @data.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", default="", help="What it is called, with its ending; empty: as the file is")
+@click.option("--private", "is_private", is_flag=True, help="Only you and administrators see it")
 @json_flag
-def add(file: Path, name: str, as_json: bool) -> None:
+def add(file: Path, name: str, is_private: bool, as_json: bool) -> None:
     """Keep a copy of FILE: JSON Lines, JSON, CSV, Parquet, or text with a row a line; packed ones too."""
     with client() as workbench:
-        _say(workbench.upload(file, name), "is kept", as_json)
+        _say(workbench.upload(file, name, is_private=is_private or None), "is kept", as_json)
 
 
 @data.command()

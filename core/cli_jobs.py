@@ -1,4 +1,4 @@
-"""The commands on jobs that are there: list, show, cancel, pause, resume, retry, restart, delete, name, note."""
+"""The commands on jobs that are there: list, show, cancel, pause, resume, retry, restart, delete, name and the like."""
 
 from __future__ import annotations
 
@@ -151,6 +151,28 @@ def note(job: str, text: str, as_json: bool) -> None:
         _say(workbench.describe(job, note=text), "has a note" if text else "has no note", as_json)
 
 
+@click.command()
+@job_argument
+@json_flag
+def hide(job: str, as_json: bool) -> None:
+    """Let nobody but you and administrators see a job of yours."""
+    with client() as workbench:
+        from core.values import Visibility
+
+        _say(workbench.describe(job, visibility=Visibility.PRIVATE), "is private", as_json)
+
+
+@click.command()
+@job_argument
+@json_flag
+def share(job: str, as_json: bool) -> None:
+    """Let the team see a job of yours again."""
+    with client() as workbench:
+        from core.values import Visibility
+
+        _say(workbench.describe(job, visibility=Visibility.TEAM), "is seen by the team", as_json)
+
+
 def _ask(question: str, yes: bool, as_json: bool) -> None:
     if not yes:
         if as_json or not sys.stdin.isatty():
@@ -178,4 +200,4 @@ def _say(job: Job, what: str, as_json: bool) -> None:
     print_json(job) if as_json else click.echo(f"Job {job.id} {what}.")
 
 
-JOB_COMMANDS = (jobs, show, cancel, pause, resume, retry, restart, delete, name, note)
+JOB_COMMANDS = (jobs, show, cancel, pause, resume, retry, restart, delete, name, note, hide, share)

@@ -75,6 +75,7 @@ def _command(kind: AnyKind) -> click.Command:
         click.option("--priority", default=0, help="From -100 to 100; the highest is taken first"),
         click.option("--key", help="A job with the same key is not queued a second time"),
         click.option("--name", default="", help="What the job is called"),
+        click.option("--private", "is_private", is_flag=True, help="Only you and administrators see it"),
         click.option("--parent", metavar="ID", help="The job that this one follows in a conversation"),
         click.option(
             "--spec",
@@ -94,6 +95,7 @@ def _submit(
     name: str,
     key: str | None,
     priority: int,
+    is_private: bool,
     wait: bool,
     as_json: bool,
     preset: str | None = None,
@@ -111,9 +113,13 @@ def _submit(
         click.echo(note, err=True)
     with client() as workbench:
         from core.cli_wait import hand_over
+        from core.values import Visibility
 
         name = name or (begun_with.title if begun_with else "")
-        job = workbench.submit(kind.name, fields, name=name, key=key, priority=priority, parent=parent)
+        seen_by = Visibility.PRIVATE if is_private else None
+        job = workbench.submit(
+            kind.name, fields, name=name, key=key, priority=priority, parent=parent, visibility=seen_by
+        )
         return hand_over(workbench, job, wait, as_json)
 
 

@@ -17,8 +17,9 @@ from starlette.types import ASGIApp
 from core.accounts import Accounts
 from core.client import Workbench
 from core.ids import is_id
+from core.modes import Mode
 from web import assets, files, recorded, sign_in, uploads
-from web.access import Doors
+from web.access import SIGN_IN, Doors
 from web.askers import Members, askers
 from web.by_kind import ByKind
 from web.head import Head
@@ -48,7 +49,8 @@ BY_KIND = {"/train": {one.name: "/train" if one is SFT else f"/train-{one.name}"
 
 def build_app(client: Workbench) -> ASGIApp:
     """Everything that a browser can reach, behind its doors."""
-    hub, heads = Hub(client), {page.path: assets.head(page.scripts) for page in (*PAGES, *ASIDE)}
+    hub, door = Hub(client), SIGN_IN if client.settings.mode is Mode.TEAM else ""
+    heads = {page.path: assets.head(page.scripts, door) for page in (*PAGES, *ASIDE)}
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

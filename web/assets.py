@@ -44,14 +44,18 @@ def address(name: str) -> str:
     return f"/ui/{name}?v={digest}"
 
 
-def head(more: Collection[str] = ()) -> str:
-    """What the head of a page needs before the first paint, and the scripts that it needs before Gradio's run."""
+def head(more: Collection[str] = (), sign_in: str = "") -> str:
+    """What the head of a page needs before the first paint, and the scripts that it needs before Gradio's run.
+
+    `sign_in` is where people sign in, if they do.
+    """
     icon = f'<link rel="icon" type="image/svg+xml" href="{address("icon.svg")}">'
     styles = "".join(f'<link rel="stylesheet" href="{address(name)}">' for name in STYLES)
     scripts = "".join(f'<script src="{address(name)}"></script>' for name in SCRIPTS)
     deferred = "".join(f'<script defer src="{address(name)}"></script>' for name in more)
     charts = f'<meta name="wb-echarts" content="{address(ECHARTS)}">'  # fetched when a chart appears
-    return f'<meta name="color-scheme" content="light dark">{charts}{icon}{styles}{scripts}{deferred}'
+    door = f'<meta name="wb-sign-in" content="{sign_in}">' if sign_in else ""
+    return f'<meta name="color-scheme" content="light dark">{door}{charts}{icon}{styles}{scripts}{deferred}'
 
 
 def plain_head() -> Markup:

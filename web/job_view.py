@@ -14,6 +14,7 @@ from typing import Any
 from core.client import Workbench
 from core.errors import WorkbenchError
 from core.jobs.kind import Queue
+from core.modes import Mode
 from core.overview import why_nobody_takes
 from core.spec import as_command, parse_spec
 from core.states import State
@@ -53,6 +54,8 @@ class Seen:
     """Of one owner at once; 0: any number."""
     deletable_bytes: int = 0
     """What deleting its checkpoints would free."""
+    is_shared: bool = False
+    """Whether others see it unless its owner says otherwise: so it is in a team."""
 
     @property
     def is_training(self) -> bool:
@@ -85,6 +88,7 @@ def look(client: Workbench, job_id: str, is_live: bool, curves: Callable[[Store,
         curves=curves(store, job) if job.queue == Queue.BATCH else "",
         evaluations=tuple(store.evaluations(job_id, MOST_LINES)) if job.queue == Queue.BATCH else (),
         deletable_bytes=client.deletable_bytes(job) if job.queue == Queue.BATCH else 0,
+        is_shared=client.settings.mode is Mode.TEAM,
     )
 
 
@@ -131,7 +135,7 @@ def render(seen: Seen, *, may_change: bool) -> dict[str, str]:
         ),
         "trouble": fragment("trouble", job=job, way=way_out(job), traceback=traceback_of(seen)) if job.error else "",
         "happened": "" if seen.is_training else fragment("happened", events=seen.events, happened=words.happened),
-        "about": fragment("about", job=job, may_change=may_change),
+        "about": fragment("about", job=job, may_change=may_change, is_shared=seen.is_shared),
         "state": job.state.value,
     } | _further(seen, may_change)
 

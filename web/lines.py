@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,6 +14,7 @@ from web.askers import Asker
 
 SIGNED_OUT = 4401
 LOOK_S = 3.0
+log = logging.getLogger(__name__)
 
 
 class Lines:
@@ -48,9 +51,16 @@ class Lines:
         while self._open:
             await asyncio.sleep(LOOK_S)
             for asker in {line.asker for line in self._open}:
-                if not await self._holds(asker):
+                if not await self._is_good(asker):
                     for line in [one for one in self._open if one.asker == asker]:
-                        await line.cut()
+                        line.cut()
+
+    async def _is_good(self, asker: Asker) -> bool:
+        try:
+            return await self._holds(asker)
+        except Exception:  # the store does not answer: it is asked again, and the sockets of all others are watched on
+            log.exception("whether a session holds could not be read")
+            return True
 
 
 class _Line:
@@ -61,6 +71,7 @@ class _Line:
         self._receive, self._send = receive, send
         self._cut = asyncio.Event()
         self._next: asyncio.Task[Message] | None = None
+        self._bye: asyncio.Task[None] | None = None
 
     async def receive(self) -> Message:
         """What the browser says next; that it has left, once the line is cut."""
@@ -78,15 +89,22 @@ class _Line:
         if not self._cut.is_set():
             await self._send(message)
 
-    async def cut(self) -> None:
-        """Close it."""
-        await self.send({"type": "websocket.close", "code": SIGNED_OUT, "reason": "You have been signed out."})
-        self._cut.set()
+    def cut(self) -> None:
+        """Close it, without waiting for whoever does not read."""
+        if not self._cut.is_set():
+            self._cut.set()
+            bye = {"type": "websocket.close", "code": SIGNED_OUT, "reason": "You have been signed out."}
+            self._bye = asyncio.ensure_future(_quietly(self._send(bye)))
 
     def leave(self) -> None:
         """Wait for nothing more."""
         if self._next:
             self._next.cancel()
+
+
+async def _quietly(said: Awaitable[None]) -> None:
+    with suppress(Exception):  # it has gone by itself
+        await said
 
 
 def _counted(asker: Asker) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from core.client import Workbench
+from core.modes import Mode
 from core.states import State
 from core.store.queries import JobFilter
 from core.store.standing import Ended
@@ -22,13 +23,14 @@ LONG_S = 30.0
 MOST_NOTICES = 5
 
 
-def render_row(job: Job) -> str:
-    """The cells of a job."""
+def render_row(job: Job, *, is_shared: bool = False) -> str:
+    """The cells of a job; with its owner where the list holds those of several."""
     made, trained = made_by(job), result_of(job)
     pace = trained.tokens_per_s if trained else 0.0
     return fragment(
         "row",
         job=job,
+        is_shared=is_shared,
         words=words,
         chip=words.chip(job),
         below=below(job),
@@ -76,6 +78,7 @@ def render_bar(client: Workbench) -> str:
         n_queued=client.count(JobFilter(state=State.QUEUED, owner=mine)),
         worker=worker,
         n_held=len(held),
+        signs_in=client.settings.mode is Mode.TEAM,
     )
 
 

@@ -1,9 +1,13 @@
-"""`POST /uploads?name=…`: a file with rows, kept by id as it comes. It is never held in memory as a whole."""
+"""`POST /uploads?name=…`: a file with rows, kept by id as it comes; with `private=1` for its owner alone.
+
+It is never held in memory as a whole.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import asdict
+from functools import partial
 from io import RawIOBase
 from typing import IO, Any, cast
 
@@ -30,11 +34,12 @@ def router(client: Workbench) -> APIRouter:
 
 
 def _taker(client: Workbench) -> Callable[[Request, str], Coroutine[Any, Any, Response]]:
-    async def take(request: Request, name: str = "") -> Response:
+    async def take(request: Request, name: str = "", private: str = "") -> Response:
         acting = client.acting_for(asker(request))
         body = cast(IO[bytes], _Body(request.stream()))
         try:
-            made = await anyio.to_thread.run_sync(acting.upload, body, name[:MOST_NAME] or "upload")
+            keep = partial(acting.upload, is_private=True if private == "1" else None)
+            made = await anyio.to_thread.run_sync(keep, body, name[:MOST_NAME] or "upload")
         except (BadInput, DiskFull, NotAllowed) as error:
             status = 507 if isinstance(error, DiskFull) else 403 if isinstance(error, NotAllowed) else 400
             return PlainTextResponse(error.message, status)

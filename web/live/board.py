@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from core.access import Who
 from core.client import Workbench
+from core.modes import Mode
 from core.store.queries import JobFilter
 from web import runs_view
 from web.live.looked import Looked
@@ -37,8 +38,9 @@ class Board(Looked):
         parts = {"bar": runs_view.render_bar(client)}
         if self.query.is_bar_only:
             return parts | {"ended": runs_view.render_ended(client)}
+        is_shared = client.settings.mode is Mode.TEAM
         jobs = client.list(self.query.wanted, before=self.query.before, limit=PAGE + 1)
-        rows = {job.id: runs_view.render_row(job) for job in jobs[:PAGE]}
+        rows = {job.id: runs_view.render_row(job, is_shared=is_shared) for job in jobs[:PAGE]}
         foot = runs_view.render_foot(client, self.query.wanted, jobs[:PAGE], has_older=len(jobs) > PAGE)
         return parts | {f"row:{job_id}": html for job_id, html in rows.items()} | {
             "order": json.dumps(list(rows)),

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 from core.states import State
 from core.stream import FROM_THE_START, Transcript
-from core.values import Job
+from core.values import Job, Visibility
 from web.live.channel import Channel, Fragments, Viewer
 
-END = '{"type":"end"}'
+END, GONE = '{"type":"end"}', '{"type":"gone"}'
 
 
 class Feed(Channel):
@@ -28,6 +28,7 @@ class Feed(Channel):
         self.is_waiting = self.is_running = self.is_stopping = False
         self.is_over = False
         self.is_gone = False
+        self.is_private = False
         self._epoch = 0  # rises when text that was shown turned out to be other text
         self._transcript = Transcript()
         self._fragments = {False: Fragments(), True: Fragments()}
@@ -46,6 +47,9 @@ class Feed(Channel):
         """Take the row as it is now, rendered for those who may change the job and for those who may not."""
         self.is_waiting, self.is_running = job.state is State.QUEUED, job.state is State.RUNNING
         self.is_stopping = job.is_cancel_requested
+        if self.is_private != (job.visibility is Visibility.PRIVATE):
+            self.is_private = not self.is_private
+            self.changed()
         whole = (job.result or {}).get("text")
         if job.state.is_finished and whole is not None:
             self._show(max(job.attempt, self.attempt), str(whole))
@@ -64,11 +68,17 @@ class Feed(Channel):
         self.changed()
 
     def news(self, viewer: Viewer) -> list[str]:
-        """The messages that bring `viewer` up to date: text, fragments, and that it is over."""
+        """The messages that bring `viewer` up to date: text, fragments, and that it is over.
+
+        Who may see a private job may change it too: to all others it is gone as soon as it has become private.
+        """
+        if self.is_private and not viewer.may_change:
+            was_told, viewer.has_ended = viewer.has_ended, True
+            return [] if was_told else [GONE]
         messages = [*self._text_news(viewer), *self._fragment_news(viewer)]
         if self.is_over and not self.is_stale and not viewer.has_ended:
             viewer.has_ended = True
-            messages.append('{"type":"gone"}' if self.is_gone else END)
+            messages.append(GONE if self.is_gone else END)
         return messages
 
     def _show(self, attempt: int, text: str) -> None:

@@ -17,6 +17,7 @@ from core.data.spec import DataFormat
 from core.data.uploads import MOST_BYTES
 from core.errors import WorkbenchError
 from core.jobs.preview import PreviewSpec
+from core.modes import Mode
 from core.values import Job
 from web import offers
 from web.data_sets import sets_of
@@ -48,7 +49,8 @@ class Data(ActsOnJobs):
     def __init__(self, client: Workbench) -> None:
         self._client = client
         bar("/data")
-        self.view = html(fragment("data_layout", most=MOST_BYTES), VIEW, value={}, elem_id="data")
+        layout = fragment("data_layout", most=MOST_BYTES, is_shared=client.settings.mode is Mode.TEAM)
+        self.view = html(layout, VIEW, value={}, elem_id="data")
         self.trouble = html("${value}", value="", elem_id="trouble")
         for event in ("opened", *EVENTS):
             handler = self.open if event == "opened" else getattr(self, event)

@@ -13,6 +13,7 @@ import gradio as gr
 from core.client import Workbench
 from core.errors import WorkbenchError
 from core.states import State
+from core.values import Visibility
 from web.mending import mend
 from web.pages.acting import answer_clean, merge_of
 from web.pages.compare import answer_of_advice
@@ -20,7 +21,7 @@ from web.pages.frame import asked, bar, html, listen
 from web.pages.playground import said
 from web.templates import fragment
 
-EVENTS = ("stop", "retry", "mend", "pause", "resume", "merge", "clean", "describe", "remove")
+EVENTS = ("stop", "retry", "mend", "pause", "resume", "merge", "clean", "describe", "hide", "share", "remove")
 JOB = f"wb.jobPage(element, props, watch, trigger, {[*EVENTS, 'advise']})"
 
 
@@ -77,6 +78,16 @@ class Runs:
         """Give it a name and a note."""
         by = asked(self._client, event, request)
         return _answer(lambda: {"job": by.client.describe(by.job, name=by.name, note=by.note).id, "saved": by.text})
+
+    def hide(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Let nobody but its owner and administrators see it."""
+        by = asked(self._client, event, request)
+        return _answer(lambda: {"job": by.client.describe(by.job, visibility=Visibility.PRIVATE).id})
+
+    def share(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Let the team see it."""
+        by = asked(self._client, event, request)
+        return _answer(lambda: {"job": by.client.describe(by.job, visibility=Visibility.TEAM).id})
 
     def advise(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         """Which variant of a comparison to take on a card, at a context, for a goal."""

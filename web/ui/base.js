@@ -10,6 +10,18 @@ window.wb = (() => {
     if (config?.page?.[path] && config.current_page?.startsWith(`${path}-`)) config.page[path] = config.page[config.current_page];
   }, {once: true});
 
+  // A session that ended while the page was open: to the sign-in, and from there back. Elsewhere nobody signs in.
+  const door = document.querySelector('meta[name="wb-sign-in"]')?.content, sent = window.fetch;
+  const signIn = () => {
+    if (door) location.assign(`${door}?next=${encodeURIComponent(location.pathname + location.search)}`);
+    return !!door;
+  };
+  if (door) window.fetch = async (...asked) => {
+    const answer = await sent(...asked);
+    if (answer.status === 401) signIn();
+    return answer;
+  };
+
   const address = () => new URLSearchParams(location.search).get("job") || "";
 
   // One key for one content: a double click sends the same key twice, and the store makes one job of it.
@@ -82,5 +94,5 @@ window.wb = (() => {
   document.addEventListener("input", event => event.target.closest("[data-about]")?.setAttribute("data-dirty", ""));
   addEventListener("popstate", () => location.reload());  // form and view come from the address
 
-  return {address, keyFor, forgetKey, copied, freshen, swap};
+  return {address, signIn, keyFor, forgetKey, copied, freshen, swap};
 })();

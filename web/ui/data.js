@@ -20,7 +20,8 @@
       request.upload.onprogress = event => { bar.style.width = `${100 * event.loaded / event.total}%`; said.textContent = `Sending ${file.name}: ${size(event.loaded)} of ${size(event.total)}`; };
       request.onload = () => request.status === 201 ? location.assign(`/data?name=${JSON.parse(request.responseText).id}`) : refuse(request.responseText || `${file.name} was refused.`);
       request.onerror = () => refuse(`${file.name} did not arrive: the connection broke. Try it again.`);
-      request.open("POST", `/uploads?name=${encodeURIComponent(file.name)}`);
+      const isPrivate = list.querySelector("[data-private]")?.checked ? "&private=1" : "";
+      request.open("POST", `/uploads?name=${encodeURIComponent(file.name)}${isPrivate}`);
       request.send(file);
     };
     list.querySelector("[data-file]").addEventListener("change", event => { give(event.target.files[0]); event.target.value = ""; });
