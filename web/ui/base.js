@@ -11,13 +11,13 @@ window.wb = (() => {
   }, {once: true});
 
   // A session that ended while the page was open: to the sign-in, and from there back. Elsewhere nobody signs in.
-  const door = document.querySelector('meta[name="wb-sign-in"]')?.content, sent = window.fetch;
+  const door = document.querySelector('meta[name="wb-sign-in"]')?.content, fetched = window.fetch;
   const signIn = () => {
     if (door) location.assign(`${door}?next=${encodeURIComponent(location.pathname + location.search)}`);
     return !!door;
   };
   if (door) window.fetch = async (...asked) => {
-    const answer = await sent(...asked);
+    const answer = await fetched(...asked);
     if (answer.status === 401) signIn();
     return answer;
   };
