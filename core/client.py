@@ -110,10 +110,10 @@ class Workbench(OnCards, OnPipelines):
 
     def show(self, job: str) -> Job:
         """A job by its id or the last characters of it."""
-        found = self.store.job(self._full_id(job))
-        if not may_see(self.who, found):
-            raise NotFound(*_no_such(job))
-        return found
+        found = [one for one in self._named(job) if may_see(self.who, one)]
+        if len(found) != 1:
+            raise NotFound(*_no_such(job, "more than one" if found else "no"))
+        return found[0]
 
     def list(self, wanted: JobFilter | None = None, *, before: str = "", limit: int = 50) -> Sequence[Job]:
         """Jobs, newest first; `before`, the last one's id, asks for the next page."""
@@ -363,14 +363,13 @@ class Workbench(OnCards, OnPipelines):
         if self._app:
             send(self._app, queue, job_id)
 
-    def _full_id(self, text: str) -> str:
+    def _named(self, text: str) -> Iterator[Job]:
+        """The jobs that are meant, be they seen or not."""
         wanted = text.strip().upper()
-        if is_id(wanted):
-            return wanted
-        found = self.store.ids_like(wanted) if len(wanted) >= 4 else []
-        if len(found) != 1:
-            raise NotFound(*_no_such(text, "more than one" if found else "no"))
-        return found[0]
+        whole = [wanted] if is_id(wanted) else []
+        for one in whole or (self.store.ids_like(wanted) if len(wanted) >= 4 else []):
+            with suppress(NotFound):
+                yield self.store.job(one)
 
     def _ring(self, job_id: str) -> None:
         if self._redis:

@@ -93,9 +93,9 @@ class Queries(Part):
             return list(connection.execute(select(JobRow.id).where(*mine).order_by(JobRow.id.desc())).scalars())
 
     def ids_like(self, ending: str) -> list[str]:
-        """The ids that end so (at most two are looked for): people type the last characters of an id."""
+        """The ids that end so, at most twenty, since some may not be seen: people type the last characters of an id."""
         with self.database.read() as connection:
-            return list(connection.execute(select(JobRow.id).where(JobRow.id.endswith(ending)).limit(2)).scalars())
+            return list(connection.execute(select(JobRow.id).where(JobRow.id.endswith(ending)).limit(20)).scalars())
 
     def events(self, job_id: str) -> list[Event]:
         """What happened to a job, in order."""
