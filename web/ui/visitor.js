@@ -1,11 +1,12 @@
 // A visitor's signed name where the browser keeps no cookie for us, as in a frame on another site: the page brings one,
-// this tab keeps it and shows it with each request. Where the cookie is kept, the page brings none and this does nothing.
+// this frame keeps it and shows it with each request. Where the cookie is kept, the page brings none and this does nothing.
+// A browser that keeps no cookie in a frame keeps nothing else there either, but for the name of the window.
 window.wbVisitor = (() => {
   "use strict";
-  const KEY = "wb-visitor", brought = document.querySelector('meta[name="wb-visitor"]')?.content || "";
-  const kept = (() => { try { return sessionStorage.getItem(KEY) || ""; } catch { return ""; } })();
+  const KEY = "wb-visitor:", brought = document.querySelector('meta[name="wb-visitor"]')?.content || "";
+  const kept = window.name.startsWith(KEY) ? window.name.slice(KEY.length) : "";
   const token = brought ? kept || brought : "";
-  const keep = value => { try { sessionStorage.setItem(KEY, value); } catch { /* then each page is a visit of its own */ } };
+  const keep = value => { window.name = KEY + value; };
   if (!token) return {with: path => path};
   keep(token);
 
