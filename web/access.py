@@ -23,16 +23,19 @@ from core.modes import Mode
 from core.settings import Settings
 from web.askers import Asker, Askers, set_cookie
 from web.lines import SIGNED_OUT, Lines
+from web.pace import Pace
 
 MAX_BODY = 1_000_000
 LARGER_BODIES = {"/uploads": MOST_BYTES}  # of these paths; a file with rows goes straight to the disk
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OUR_PATHS = ("/recordings/", "/ui/", "/ws/", "/j/", "/files/", "/curves/")
 OUR_EXACT = frozenset({"/ws/jobs", "/recordings", *LARGER_BODIES})
+ASKING = ("/gradio_api/run/", "/uploads")
 SIGN_IN = "/sign-in"
 ACCOUNTS = ("/account", "/users")  # with all that is below them, where people sign in
 FOR_STRANGERS = (SIGN_IN, "/welcome", "/healthz", "/favicon.ico")
 MOST_SOCKETS = 100  # of one address, where strangers come
+ASKS_PER_S, ASKS_AT_ONCE = 10.0, 100  # likewise: a page with its form takes about ten when it opens
 # Gradio opens some forty routes (uploads, file and proxy access, queues of other sessions, run history, its own API
 # pages); these are the ones its pages need as they are used here. Everything else is shut.
 GRADIO_PATHS = ("/assets/", "/static/", "/gradio_api/run/")
@@ -80,6 +83,7 @@ class Doors:
         self._hosts = (ours | {*given}) - EVERYWHERE
         self._is_signed_in_to = settings.mode is Mode.TEAM
         self._headers = _headers(settings)
+        self._pace = Pace(ASKS_PER_S, ASKS_AT_ONCE) if settings.mode is Mode.PUBLIC else None
         self._lines = Lines(askers.holds, MOST_SOCKETS if settings.mode is Mode.PUBLIC else 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,12 +100,20 @@ class Doors:
             await self._turn_away(scope, receive, send)
             return
         scope.setdefault("state", {}).update(who=found.who, asker=found)
+        if self._asks_too_often(scope, found.who):
+            await self._refuse(scope, receive, send, 429, "Your address asks too often: wait a few seconds.")
+            return
         if scope["type"] == "http":
             await _Limited(self._app, scope, receive, send, self._headers_for(scope, found)).run()
         elif self._lines.is_full(found):
             await self._refuse(scope, receive, send, 429, "You have too many pages open.")
         else:
             await self._lines.serve(self._app, found, scope, receive, send)
+
+    def _asks_too_often(self, scope: Scope, who: Who | None) -> bool:
+        if self._pace is None or who is None or not scope["path"].startswith(ASKING):
+            return False
+        return not self._pace.takes(who.source or who.name)
 
     def _headers_for(self, scope: Scope, found: Asker) -> Mapping[str, str]:
         """The security headers; on a page that somebody comes to for the first time their cookie too."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from core.values import Visibility
 from tests.space.conftest import HOST, ORIGIN, SECRET, Space
 from web.askers import VISITOR_HEADER, address_of
 from web.lines import SIGNED_OUT
+from web.pace import Pace
 
 FROM_HERE = {"origin": ORIGIN}
 ASKED = {"prompt": "Why is the sky blue?"}
@@ -209,3 +211,24 @@ def test_a_stranger_who_asks_for_a_bad_thing_has_lost_nothing(space: Space) -> N
     with pytest.raises(BadInput):
         ann.submit("generate", {"prompt": "x" * 10_000})
     assert [one.id for one in ann.list()] == [job.id]
+
+
+def test_ten_thousand_submissions_of_one_reach_the_pages_at_their_pace_and_others_all(space: Space) -> None:
+    one, other = space.browser(), space.browser()
+    here, there = {"x-forwarded-for": "203.0.113.7"}, {"x-forwarded-for": "203.0.113.8"}
+    for browser, address in ((one, here), (other, there)):
+        browser.get("/", headers=address)
+    began = time.monotonic()
+    flood = [one.post("/gradio_api/run/x", content=b"{}", headers=FROM_HERE | here).status_code for _ in range(1000)]
+    let_in = sum(status != 429 for status in flood)
+    assert 100 <= let_in <= 100 + 10 * (time.monotonic() - began) + 1
+    assert other.post("/gradio_api/run/x", content=b"{}", headers=FROM_HERE | there).status_code != 429
+
+
+def test_a_bucket_fills_again() -> None:
+    clock = [0.0]
+    pace = Pace(2.0, 3, lambda: clock[0])
+    assert [pace.takes("a") for _ in range(4)] == [True, True, True, False]
+    assert pace.takes("b")
+    clock[0] = 1.0
+    assert [pace.takes("a") for _ in range(3)] == [True, True, False]
