@@ -57,7 +57,10 @@ def team(settings: Settings, workbench: Workbench, passwords: dict[str, str]) ->
     silence_gradio()
     from web.app import build_app
 
-    named = Settings(**settings.model_dump() | {"mode": Mode.TEAM, "secret": SECRET, "allowed_hosts": "bench.example"})
+    named = Settings(
+        **settings.model_dump(exclude_unset=True)
+        | {"mode": Mode.TEAM, "secret": SECRET, "allowed_hosts": "bench.example"}
+    )
     bench = Workbench(named, workbench.store, Who("nobody"))
     for name, role in PEOPLE.items():
         bench.store.add_user(name, role)
