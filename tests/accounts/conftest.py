@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pytest
 from starlette.testclient import TestClient
@@ -28,7 +29,14 @@ class Team:
 
     bench: Workbench
     accounts: Accounts
-    app: ASGIApp
+
+    @cached_property
+    def app(self) -> ASGIApp:
+        """All its pages; who asks for none need not wait until they are made."""
+        silence_gradio()
+        from web.app import build_app
+
+        return build_app(self.bench)
 
     def of(self, name: str) -> Workbench:
         """The client of a member."""
@@ -54,9 +62,6 @@ def passwords() -> dict[str, str]:
 @pytest.fixture
 def team(settings: Settings, workbench: Workbench, passwords: dict[str, str]) -> Team:
     """The team."""
-    silence_gradio()
-    from web.app import build_app
-
     named = Settings(
         **settings.model_dump(exclude_unset=True)
         | {"mode": Mode.TEAM, "secret": SECRET, "allowed_hosts": "bench.example"}
@@ -65,4 +70,4 @@ def team(settings: Settings, workbench: Workbench, passwords: dict[str, str]) ->
     for name, role in PEOPLE.items():
         bench.store.add_user(name, role)
         bench.store.set_password(name, passwords[name])
-    return Team(bench, Accounts(named, bench.store), build_app(bench))
+    return Team(bench, Accounts(named, bench.store))
