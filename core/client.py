@@ -16,11 +16,11 @@ from core.abilities import Abilities
 from core.access import Who, check_changed, may_see
 from core.cleaning import deletable_bytes, delete_checkpoints
 from core.data.uploads import Upload, Uploads
-from core.errors import BadInput, IllegalMove, NotAllowed, NotFound, NoWorker
+from core.errors import BadInput, IllegalMove, NotAllowed, NotFound, NoWorker, TooMany
 from core.ids import is_id
 from core.jobs import Kinds, pipeline
 from core.modes import Mode
-from core.overview import why_nobody_takes
+from core.overview import wait_words, why_nobody_takes
 from core.pipelining.client import OnPipelines
 from core.queue import make_app, send
 from core.recording.take import About, entries_of, take
@@ -98,7 +98,11 @@ class Workbench(OnCards, OnPipelines):
         seen_by = self.policy.visibility if visibility is None or self._is_public else visibility
         new = replace(new, name=name or new.name, visibility=seen_by, source=self.who.source)
         new = replace(new, key=key, parent=parent, retry_of=retry_of)
-        submitted, is_new = self.store.submit(new, self.policy.limits)
+        try:
+            submitted, is_new = self.store.submit(new, self.policy.limits)
+        except TooMany as error:
+            waits = wait_words(self.store, self.settings, self.who)
+            raise TooMany(error.message, f"{error.hint} {waits}") from None
         if not is_new:
             return self.store.job(submitted.id)
         if kind == pipeline.NAME:

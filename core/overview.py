@@ -283,6 +283,17 @@ class _Lines:
         return said
 
 
+def wait_words(store: Store, settings: Settings, who: Who) -> str:
+    """How long one has to wait, for whoever may submit no more now: an estimate, else how many wait."""
+    lines = overview(store, settings, who)[0].lines
+    mine = [one.start.in_s for line in lines for one in line.waiting if one.job.is_mine]
+    known = [in_s for in_s in mine if in_s is not None]
+    if known:
+        return f"Your next one is expected to start in {about(min(known))}, an estimate."
+    n = sum(line.n_waiting for line in lines)
+    return f"{n:,} job{' waits' if n == 1 else 's wait'} in all; how long they take has not been measured yet."
+
+
 def start_words(start: Start) -> str:
     """When a job is expected to start, marked as the estimate that it is; "" where nothing is known or it is next."""
     if not start.in_s:

@@ -131,8 +131,9 @@ def test_jobs_are_counted_by_visitor_by_address_and_in_all(space: Space) -> None
     for n in range(3):
         for _ in range(3):
             space.visitor(f"visitor-{n}").submit("generate", ASKED)
-    with pytest.raises(TooMany, match="You have 3 jobs that wait or run"):
+    with pytest.raises(TooMany, match="You have 3 jobs that wait or run") as refused:
         space.visitor("visitor-0").submit("generate", ASKED)
+    assert refused.value.hint.endswith("9 jobs wait in all; how long they take has not been measured yet.")
     with pytest.raises(TooMany, match="9 jobs from your address"):
         space.visitor("visitor-9").submit("generate", ASKED)
     for n in range(191):
