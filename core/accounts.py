@@ -70,12 +70,11 @@ class Accounts:
             NotAllowed: name and password do not belong together, or there were too many tries.
         """
         subjects = (f"name {name.lower()[:100]}", f"address {address}") if address else (f"name {name.lower()[:100]}",)
-        self._brake.check(subjects)
+        self._brake.begin(subjects)
         nobody, kept = self._nobody, self._store.password_of(name[:100])
         if not self._is_right(kept or nobody, password) or kept is None:
-            self._brake.failed(subjects)
             raise NotAllowed(WRONG, "After a few tries each further one has to wait.")
-        self._brake.forget(subjects[:1])
+        self._brake.came_in(subjects)
         if self._hasher.check_needs_rehash(kept):
             self._store.rehash_password(name, kept, self._hashed(password))
         return self._session(name, agent)
@@ -138,10 +137,10 @@ class Accounts:
         """
         check_password(password)
         subjects = (f"name {name.lower()}",)
-        self._brake.check(subjects)
+        self._brake.begin(subjects)
         if not self._is_right(self._store.password_of(name) or self._nobody, before):
-            self._brake.failed(subjects)
             raise NotAllowed("This is not the password that you had.")
+        self._brake.came_in(subjects)
         self._store.set_password(name, self._hashed(password))
         return self._session(name, agent)
 
@@ -188,7 +187,8 @@ class Accounts:
 class Brake:
     """Slows tries down: after a few failures of a name, or from an address, each next one waits twice as long.
 
-    It counts in this process alone: whoever restarts the page forgives.
+    A try counts as a failure from its beginning, so that many at once are no way around. It counts in this process
+    alone: whoever restarts the page forgives.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -196,20 +196,16 @@ class Brake:
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def check(self, subjects: tuple[str, ...]) -> None:
-        """Refuse a try that comes too soon.
+    def begin(self, subjects: tuple[str, ...]) -> None:
+        """Count a try, or refuse one that comes too soon.
 
         Raises:
             NotAllowed: it says how long to wait.
         """
         with self._lock:
             wait_s = max(self._failures.get(one, (0, 0.0))[1] - self._clock() for one in subjects)
-        if wait_s > 0:
-            raise NotAllowed(f"There were too many tries: wait {_in_words(wait_s)}.")
-
-    def failed(self, subjects: tuple[str, ...]) -> None:
-        """Count a failure."""
-        with self._lock:
+            if wait_s > 0:
+                raise NotAllowed(f"There were too many tries: wait {_in_words(wait_s)}.")
             for one in subjects:
                 n = self._failures.pop(one, (0, 0.0))[0] + 1
                 sort = one.partition(" ")[0]
@@ -219,11 +215,13 @@ class Brake:
             while len(self._failures) > MOST_REMEMBERED:
                 self._failures.popitem(last=False)
 
-    def forget(self, subjects: tuple[str, ...]) -> None:
-        """Forget the failures of somebody who has come in."""
+    def came_in(self, subjects: tuple[str, ...]) -> None:
+        """Forget the failures of a name whose owner has come in; from their address this try was none."""
         with self._lock:
             for one in subjects:
-                self._failures.pop(one, None)
+                n, until = self._failures.pop(one, (0, 0.0))
+                if one.startswith("address") and n > 1:
+                    self._failures[one] = n - 1, until
 
 
 def link_of(settings: Settings, token: str) -> str:

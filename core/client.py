@@ -14,6 +14,7 @@ from typing import IO, Any
 from core import stream
 from core.abilities import Abilities
 from core.access import Who, check_changed, may_see
+from core.catalog import BUILTIN_NAME
 from core.cleaning import deletable_bytes, delete_checkpoints
 from core.data.uploads import Upload, Uploads
 from core.errors import BadInput, IllegalMove, NotAllowed, NotFound, NoWorker, TooMany
@@ -145,7 +146,8 @@ class Workbench(OnCards, OnPipelines):
 
     def models(self) -> Sequence[FoundModel]:
         """The models that lie where a living worker can load them."""
-        return self.store.models()
+        found = self.store.models()
+        return [one for one in found if one.info.name == BUILTIN_NAME] if self.settings.only_builtin else found
 
     def artifact(self, artifact_id: str) -> tuple[Job, ArtifactRef]:
         """An artifact with the job that made it.
