@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from core.errors import BadInput, NotFound
 from core.models import LinkRow, SessionRow, UserRow, now
@@ -97,11 +97,8 @@ class Users(Part):
             NotFound: nobody is by that name.
         """
         with self.database.write() as connection:
-            changed = update(UserRow).where(UserRow.name == name, UserRow.removed_at.is_(None))
-            if connection.execute(changed.values(password=password)).rowcount == 0:
-                raise NotFound(f"There is no user {name}.")
-            connection.execute(delete(SessionRow).where(SessionRow.user == name))
-            connection.execute(delete(LinkRow).where(LinkRow.user == name))
+            _change(connection, name, password=password)
+            _end_all(connection, name)
 
     def rehash_password(self, name: str, before: str, password: str) -> None:
         """Keep another hash of the same password, unless it was changed meanwhile."""
@@ -116,9 +113,7 @@ class Users(Part):
             NotFound: nobody is by that name.
         """
         with self.database.write() as connection:
-            changed = update(UserRow).where(UserRow.name == name, UserRow.removed_at.is_(None))
-            if connection.execute(changed.values(role=role)).rowcount == 0:
-                raise NotFound(f"There is no user {name}.")
+            _change(connection, name, role=role)
 
     def remove_user(self, name: str) -> None:
         """Let somebody sign in no more; the name stays theirs.
@@ -127,11 +122,8 @@ class Users(Part):
             NotFound: nobody is by that name.
         """
         with self.database.write() as connection:
-            gone = update(UserRow).where(UserRow.name == name, UserRow.removed_at.is_(None))
-            if connection.execute(gone.values(removed_at=now(), password=None)).rowcount == 0:
-                raise NotFound(f"There is no user {name}.")
-            connection.execute(delete(SessionRow).where(SessionRow.user == name))
-            connection.execute(delete(LinkRow).where(LinkRow.user == name))
+            _change(connection, name, removed_at=now(), password=None)
+            _end_all(connection, name)
 
     def add_session(self, session_id: str, user: str, agent: str, lasts_s: float) -> None:
         """Keep that a browser is signed in, and forget those whose time is over."""
@@ -191,6 +183,19 @@ class Users(Part):
         with self.database.write() as connection:
             taken = delete(LinkRow).where(LinkRow.id == link_id, LinkRow.expires_at > now()).returning(LinkRow.user)
             return connection.execute(taken).scalar()
+
+
+def _change(connection: Connection, name: str, **values: Any) -> None:
+    """Set values of somebody who is a user now."""
+    changed = update(UserRow).where(UserRow.name == name, UserRow.removed_at.is_(None)).values(**values)
+    if connection.execute(changed).rowcount == 0:
+        raise NotFound(f"There is no user {name}.", "`workbench user list` shows those that there are.")
+
+
+def _end_all(connection: Connection, name: str) -> None:
+    """Void every session and link of somebody."""
+    connection.execute(delete(SessionRow).where(SessionRow.user == name))
+    connection.execute(delete(LinkRow).where(LinkRow.user == name))
 
 
 def _session_of(row: Any) -> Session:
