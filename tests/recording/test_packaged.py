@@ -19,9 +19,9 @@ PATHS = sorted(FOLDER.glob("*.json.gz"))
 MOST_BYTES = 1_000_000
 
 
-def test_an_answer_trainings_and_a_pipeline_come_with_the_program_and_are_small() -> None:
+def test_an_answer_a_comparison_trainings_and_a_pipeline_come_with_the_program_and_are_small() -> None:
     kinds = {read(path).whole.kind for path in PATHS}
-    assert {"generate", "sft", "reward", "pipeline"} <= kinds
+    assert {"generate", "compare", "sft", "reward", "pipeline"} <= kinds
     assert sum(path.stat().st_size for path in PATHS) < MOST_BYTES
     assert {name for name, _, _ in Shelf([FOLDER]).readable()} == {path.name.partition(".")[0] for path in PATHS}
 
