@@ -130,7 +130,7 @@ def _train(kind: TrainKind) -> Callable[[Workbench], object]:
 
 
 def _unless(is_open: bool, path: str, page: Callable[[Workbench], object]) -> Callable[[Workbench], object]:
-    return page if is_open else lambda _client: Closed(path)
+    return page if is_open else lambda client: Closed(client, path)
 
 
 def _healthz() -> str:

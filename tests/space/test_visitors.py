@@ -152,7 +152,9 @@ def test_nothing_is_uploaded(space: Space) -> None:
 
 @pytest.mark.parametrize("path", ["/train", "/train?kind=rlhf", "/pipelines", "/models", "/data"])
 def test_a_closed_page_says_why_and_where_it_is_recorded(space: Space, path: str) -> None:
-    assert "This is closed on a public page." in space.browser().get(path).text
+    page = space.browser().get(path).text
+    assert "This is closed on a public page." in page
+    assert "/recorded?run=every-stage" in page
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/account", "/users", "/welcome"])

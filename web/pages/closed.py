@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from core.client import Workbench
+from core.recording.file import Shelf
 from web.pages.frame import bar, html
+from web.recorded_view import rows_of
 from web.templates import fragment
 
 WHY = {
@@ -23,10 +26,14 @@ WHY = {
 }
 
 
+TRAININGS = frozenset({"pipeline", "sft", "reward", "rlhf"})
+
+
 class Closed:
     """The page in place of the one at `path`."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, client: Workbench, path: str) -> None:
         title, why = WHY[path]
-        bar(path)
-        self.view = html(fragment("closed", title=title, why=why), elem_id="closed")
+        bar("/train" if path == "/pipelines" else path)
+        recorded = [one for one in rows_of(Shelf.of(client.settings.home)) if one.kind in TRAININGS]
+        self.view = html(fragment("closed", title=title, why=why, recorded=recorded), elem_id="closed")

@@ -50,7 +50,7 @@ SILENT: dict[str, Any] = {
 }
 
 
-FOR_VISITORS = ("/", "/compare", "/recorded", "/runs", "/fit", "/learn")
+FOR_VISITORS = ("/", "/compare", "/train", "/recorded", "/runs", "/fit", "/learn")
 MODE: ContextVar[Mode] = ContextVar("mode", default=Mode.LOCAL)
 """The mode of the application whose pages are being made: its bar names the pages that are open."""
 
