@@ -11,7 +11,7 @@ from typing import Any
 from tests.support import eventually
 from tests.system.house import House
 
-PARTS = {"Python", "Packages", "Home", "Database", "Redis", "Model", "Device", "Page", "Workers"}
+PARTS = {"Python", "Packages", "Home", "Database", "Redis", "Model", "Device", "Doors", "Page", "Workers"}
 
 
 def examine(house: House) -> tuple[int, dict[str, dict[str, Any]]]:
