@@ -147,7 +147,15 @@ def test_a_taken_port_is_said_with_another_one(build: Callable[..., House], sile
 
 
 def test_an_address_of_another_machine_is_refused(build: Callable[..., House]) -> None:
-    assert "cannot be bound to 192.0.2.1" in refusal(build(host="192.0.2.1", port=7860))
+    team = {"mode": "team", "secret": "a secret of a test, as long as it must be"}
+    assert "cannot be bound to 192.0.2.1" in refusal(build(host="192.0.2.1", port=7860, **team))
+
+
+def test_what_is_unsafe_in_a_mode_is_refused_with_what_mends_it(build: Callable[..., House]) -> None:
+    said = refusal(build(host="0.0.0.0"))
+    assert "whoever reaches the page is its owner" in said
+    assert "WORKBENCH_MODE=team" in said
+    assert "`workbench secrets` writes an .env" in refusal(build("other", mode="team"))
 
 
 def test_a_redis_that_does_not_answer_is_named_without_its_password(
