@@ -153,7 +153,7 @@ def test_of_all_routes_that_gradio_mounts_only_few_are_open(app: ASGIApp, web: T
     assert len(filled) > 40
     assert filled - shut <= {
         "/", "/runs", "/models", "/fit", "/compare", "/learn", "/side-by-side", "/train", "/data", "/artifacts",
-        "/pipelines",
+        "/pipelines", "/cards", "/recorded",
         "/config", "/config/",
         "/theme.css", "/favicon.ico", "/manifest.json", "/static/x", "/assets/x", "/gradio_api/run/x",
         "/gradio_api/run/x/",
