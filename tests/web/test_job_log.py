@@ -97,7 +97,8 @@ def test_the_curves_are_saved_for_tensorboard_as_they_stand(workbench: Workbench
     assert 'href="/curves/' in rendered(workbench, job.id)["curves_file"]
 
 
-def test_curves_are_sent_to_those_who_may_see_the_job(workbench: Workbench, web: TestClient) -> None:
+def test_curves_are_sent_to_those_who_may_see_the_job(workbench: Workbench, member: TestClient) -> None:
+    web = member
     job = run_of(workbench, 2)
     queued = workbench.submit("sft", {})
     for path in (f"/curves/{'0' * 26}", "/curves/..%2f..%2fetc", f"/curves/{queued.id}"):

@@ -169,16 +169,16 @@ def test_a_hostile_recording_is_escaped_in_the_list(workbench: Workbench) -> Non
 
 def test_a_form_can_begin_as_a_recorded_job_did(workbench: Workbench) -> None:
     keep(workbench, made.pipeline())
-    keep(workbench, made.recording(made.generation(), name="sky"))
+    keep(workbench, made.recording(made.generation(), name="clouds"))
     keep(workbench, made.recording(made.comparison(), name="table"))
     with gr.Blocks() as blocks:
         playground, compare, pipelines = Playground(workbench, blocks), Compare(workbench), Pipelines(workbench)
-    assert playground.open({"recorded": "sky"}, request())[:2] == ["Why is the sky blue?", ""]
+    assert playground.open({"recorded": "clouds"}, request())[:2] == ["Why is the sky blue?", ""]
     opened, trouble = pipelines.opened(event(recorded="one"), request())
     assert trouble == ""
     assert 'value="@sft"' in opened["steps"]
     assert compare.open(event(recorded="table"), request())[0] == ""
-    for page, name in ((pipelines.opened, "sky"), (compare.open, "one")):
+    for page, name in ((pipelines.opened, "clouds"), (compare.open, "one")):
         assert "is of a" in str(page(event(recorded=name), request()))
     for name in ("none", "../one"):
         assert "There is no recording" in playground.open({"recorded": name}, request())[1]

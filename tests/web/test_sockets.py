@@ -164,23 +164,25 @@ def test_a_job_that_is_not_there_closes_the_socket(web: TestClient, job_id: str)
 
 
 def test_a_job_that_one_may_not_see_looks_like_one_that_is_not_there(
-    web: TestClient, settings: Settings, workbench: Workbench
+    member: TestClient, settings: Settings, workbench: Workbench
 ) -> None:
     from core.access import Who
 
     hers = workbench.acting_for(Who("ana")).submit("generate", {"prompt": "x"}, visibility=Visibility.PRIVATE)
-    with follow(web, hers.id) as socket, pytest.raises(WebSocketDisconnect) as closed:
+    with follow(member, hers.id) as socket, pytest.raises(WebSocketDisconnect) as closed:
         socket.receive_text()
     assert closed.value.code == 4404
     assert hers.id in closed.value.reason
 
 
-def test_somebody_elses_job_is_shown_without_what_only_its_owner_may_do(web: TestClient, workbench: Workbench) -> None:
+def test_somebody_elses_job_is_shown_without_what_only_its_owner_may_do(
+    member: TestClient, workbench: Workbench
+) -> None:
     from core.access import Who
 
     hers = workbench.acting_for(Who("ana")).submit("generate", {"prompt": "x"})
     page = Page()
-    with follow(web, hers.id) as socket:
+    with follow(member, hers.id) as socket:
         read_until(socket, page, lambda page: "title" in page.parts)
     assert 'data-do="stop"' not in page.parts["title"]
     assert "<form" not in page.parts["about"]

@@ -46,7 +46,7 @@ def test_a_failed_start_is_one_sentence_that_says_what_to_do(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         changed = {
             "port": {"port": taken.getsockname()[1]},
-            "address": {"host": "192.0.2.1"},
+            "address": {"host": "192.0.2.1", "mode": "team", "secret": "x" * 40},
             "tables": {"database_url": "postgresql://nobody@127.0.0.1:1/none"},
         }[what]
         for name, value in environment(settings.model_copy(update=changed)).items():
