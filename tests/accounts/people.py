@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Mount
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from core.client import Workbench, artifact_folder
 from core.ids import new_id
@@ -140,3 +141,13 @@ def handlers_of(team: Team) -> list[Handler]:
         values = tuple(one.get_config().get("value") for one in function.inputs)
         made.append(Handler(index, name, function.targets[0][0], values))
     return made
+
+
+def until_closed(socket: Any) -> tuple[str, int]:
+    """What a socket says until it is closed, and by which code it is."""
+    heard = ""
+    try:
+        while True:
+            heard += socket.receive_text()
+    except WebSocketDisconnect as closed:
+        return heard, closed.code

@@ -22,7 +22,7 @@ from core.policy import TEXTS
 from core.store.users import Role
 from core.values import Visibility
 from tests.accounts.conftest import ORIGIN, PASSWORD, Team
-from tests.accounts.people import WORDS, Things, handlers_of, things_of
+from tests.accounts.people import WORDS, Things, handlers_of, things_of, until_closed
 
 FROM_HERE = {"origin": ORIGIN}
 NASTY = '<script>window.pwned=1</script>"><img src=x onerror=alert(1)>'
@@ -143,7 +143,7 @@ def test_a_job_that_is_made_private_is_gone_from_the_page_of_whoever_watches_it(
     ):
         assert "seen by all" in socket.receive_text()
         ann.describe(job.id, visibility=Visibility.PRIVATE, note=WORDS)
-        heard, code = _until_closed(socket)
+        heard, code = until_closed(socket)
     assert code == 1000
     assert '{"type":"gone"}' in heard
     assert WORDS not in heard
@@ -302,13 +302,3 @@ def test_a_prompt_of_50_megabytes_is_refused(team: Team) -> None:
     counted = bob.post("/gradio_api/run/predict", headers=FROM_HERE, content=pieces())
     form = bob.post("/sign-in", headers=FROM_HERE, content=b"name=" + b"x" * 2_000_000)
     assert (said.status_code, counted.status_code, form.status_code) == (413, 413, 413)
-
-
-def _until_closed(socket: Any) -> tuple[str, int]:
-    """What a socket says until it is closed, and by which code it is."""
-    heard = ""
-    try:
-        while True:
-            heard += socket.receive_text()
-    except WebSocketDisconnect as closed:
-        return heard, closed.code

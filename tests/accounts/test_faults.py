@@ -11,13 +11,13 @@ from typing import Any
 
 import httpx
 from starlette.testclient import TestClient
-from starlette.websockets import WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.protocol import State as Connection
 
 from core.policy import TEXTS
 from core.states import State
 from tests.accounts.conftest import ORIGIN, Team
+from tests.accounts.people import until_closed
 from tests.queue.test_life import ended, in_state, worker
 from tests.support import served_page
 
@@ -44,22 +44,12 @@ def test_the_socket_of_somebody_who_is_signed_out_or_removed_is_closed(team: Tea
             ann.post("/account/sign-out", headers=FROM_HERE)
             assert "cancelled: 1" in root.post("/users/remove", data={"name": "bob"}, headers=FROM_HERE).text
             begin = time.monotonic()
-            assert [_until_closed(one)[1] for one in (of_ann, of_bob)] == [4401, 4401]
+            assert [until_closed(one)[1] for one in (of_ann, of_bob)] == [4401, 4401]
             assert time.monotonic() - begin < 20, "three seconds, on a machine that does nothing else"
             team.of("root").describe(others.id, note="go on")
             assert of_root.receive_text()
     assert team.bench.store.job(job.id).state == "cancelled"
     assert team.bench.store.job(others.id).state == "queued"
-
-
-def _until_closed(socket: Any) -> tuple[str, int]:
-    """What a socket says until it is closed, and by which code it is."""
-    heard = ""
-    try:
-        while True:
-            heard += socket.receive_text()
-    except WebSocketDisconnect as closed:
-        return heard, closed.code
 
 
 def test_a_job_that_runs_ends_with_its_owner_and_others_go_on(team: Team) -> None:
