@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -232,12 +233,16 @@ def link_of(settings: Settings, token: str) -> str:
 
 def first_administrator(settings: Settings, store: Store) -> str | None:
     """Where nobody can sign in yet: the link by which the first administrator does. Each start makes it anew."""
-    living = [one for one in store.users() if one.removed_at is None]
+    known = store.users()
+    living = [one for one in known if one.removed_at is None]
     if any(one.has_password for one in living):
         return None
     accounts = Accounts(settings, store)
-    first = next((one.name for one in living if one.role is Role.ADMINISTRATOR), None)
-    return link_of(settings, accounts.link(first) if first else accounts.invite(FIRST, Role.ADMINISTRATOR))
+    if first := next((one.name for one in living if one.role is Role.ADMINISTRATOR), None):
+        return link_of(settings, accounts.link(first))
+    taken = {one.name.lower() for one in known}
+    free = next(name for name in (f"{FIRST}{n or ''}" for n in count()) if name not in taken)
+    return link_of(settings, accounts.invite(free, Role.ADMINISTRATOR))
 
 
 def who_is(name: str, role: Role) -> Who:

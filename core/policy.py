@@ -111,16 +111,18 @@ class Policy:
             raise NotAllowed(f"Only an administrator may {kind.name} what all use.")
 
     def _check_id(self, found: str) -> None:
-        uploads = Uploads(self.settings.home)
-        if (upload := uploads.look(found)) and not upload.may_be_seen_by(self.who):
-            raise NotFound(f"There is no upload {found}.", "`workbench data` lists those that there are.")
-        if not self._may_see_artifact(found):
-            raise NotFound(f"There is no artifact {found}.")
+        if not self._may_use(found):
+            raise NotFound(f"There is no artifact or data set {found}.", "`workbench data` lists the data sets.")
 
-    def _may_see_artifact(self, found: str) -> bool:
+    def _may_use(self, found: str) -> bool:
+        """Of what is not there a member hears the same as of what is somebody's alone."""
+        if upload := Uploads(self.settings.home).look(found):
+            return upload.may_be_seen_by(self.who)
         with suppress(NotFound):
             return may_see(self.who, self.store.job(self.store.artifact(found)[0]))
-        return True  # what is no artifact is for the job's own checks
+        with suppress(NotFound):
+            return may_see(self.who, self.store.job(found))
+        return self.who.is_administrator  # who names a folder of this machine, perhaps
 
     def _check_caps(self, fields: Mapping[str, Any]) -> None:
         n_chars = sum(len(text) for _, text in _strings(fields))

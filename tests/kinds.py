@@ -86,6 +86,7 @@ def load_alone(spec: ModelSpec, context: Context) -> AloneResult:
 
 class PatientSpec(ModelSpec):
     steps: int = Field(40, ge=1, description="How many steps of 50 ms it makes, over all attempts")
+    until: str = Field("", description="A file whose coming ends its work at any step")
 
 
 class PatientResult(Result):
@@ -98,12 +99,15 @@ def hold_a_model(spec: PatientSpec, context: Context) -> PatientResult:
     context.resident(spec.variant)
     kept = context.scratch() / "steps"
     first = step = int(kept.read_text()) if kept.exists() else 0
-    while step < spec.steps and not context.should_stop():
+    steps = spec.steps
+    while step < steps and not context.should_stop():
         step += 1
+        if spec.until and Path(spec.until).exists():
+            steps = step
         kept.write_text(str(step))
         context.progress(Progress(current=step, total=spec.steps, message="working"))
         time.sleep(0.05)
-    if step == spec.steps:
+    if step == steps:
         context.whole()
     return PatientResult(text="done", first_step=first)
 

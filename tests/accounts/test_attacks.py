@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from http.client import HTTPConnection
 from io import BytesIO
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
@@ -23,6 +29,7 @@ from core.store.users import Role
 from core.values import Visibility
 from tests.accounts.conftest import ORIGIN, PASSWORD, Team
 from tests.accounts.people import WORDS, Things, handlers_of, things_of, until_closed
+from tests.support import served_page
 
 FROM_HERE = {"origin": ORIGIN}
 NASTY = '<script>window.pwned=1</script>"><img src=x onerror=alert(1)>'
@@ -56,14 +63,17 @@ def _given(name: str, what: str, many: bool) -> list[Any]:
 
 
 def test_no_field_of_any_kind_names_what_somebody_keeps_to_themselves(team: Team, private: Things) -> None:
-    """Artifact and data set of ann as model, adapter, variant, reward, checkpoint, data, judge and text, by bob."""
+    """Artifact and data set of ann as model, adapter, variant, reward, checkpoint, data, judge and text, by bob.
+
+    What is nowhere is refused alike, so that nobody learns from it which ids there are.
+    """
     bob, n = team.of("bob"), 0
     for kind in bob.kinds:
         for name, many in _texts(kind):
-            for what in (private.artifact, private.upload):
+            for what in (private.artifact, private.upload, new_id()):
                 for value in _given(name, what, many):
                     n += 1
-                    with pytest.raises(NotFound, match=f"There is no (artifact|upload) {what}"):
+                    with pytest.raises(NotFound, match=f"There is no artifact or data set {what}"):
                         bob.policy.check_names({"steps": [{"kind": kind.name, "fields": {name: value}}]})
     assert n > 100
 
@@ -302,3 +312,32 @@ def test_a_prompt_of_50_megabytes_is_refused(team: Team) -> None:
     counted = bob.post("/gradio_api/run/predict", headers=FROM_HERE, content=pieces())
     form = bob.post("/sign-in", headers=FROM_HERE, content=b"name=" + b"x" * 2_000_000)
     assert (said.status_code, counted.status_code, form.status_code) == (413, 413, 413)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="how much a process held is read there")
+def test_nothing_of_a_prompt_of_50_megabytes_is_held_in_memory(team: Team) -> None:
+    token = team.browser("bob").cookies["workbench"]
+    with served_page(team.bench.settings.model_copy(update={"allowed_hosts": ""})) as address:
+        port = urlsplit(address).port
+        process = next(one for one in psutil.net_connections("tcp4") if one.status == "LISTEN" and one.laddr[1] == port)
+        headers = {"origin": address, "cookie": f"workbench={token}", "transfer-encoding": "chunked"}
+        before, sent = _most_bytes(process.pid), 0
+        for _ in range(3):
+            connection = HTTPConnection(urlsplit(address).netloc, timeout=60)
+            connection.putrequest("POST", "/gradio_api/run/predict")
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            with suppress(ConnectionError):  # it says 413 and hangs up, whatever is still to come
+                for _ in range(50):
+                    connection.send(b"f4240\r\n" + b"x" * 1_000_000 + b"\r\n")
+                    sent += 1
+            connection.close()
+        assert sent >= 3
+        assert _most_bytes(process.pid) - before < 20_000_000
+
+
+def _most_bytes(pid: int | None) -> int:
+    """The most memory that a process has held so far."""
+    (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(line) * 1024

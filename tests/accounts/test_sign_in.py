@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from core.accounts import Accounts, Brake
+from core.accounts import Accounts, Brake, first_administrator
 from core.errors import BadInput, NotAllowed
 from core.store.users import Role
 from tests.accounts.conftest import ORIGIN, PASSWORD, Team
@@ -96,6 +96,19 @@ def test_a_link_sets_a_password_once(team: Team) -> None:
     assert "void" in team.browser().get(f"/welcome?link={token}").text
     with pytest.raises(NotAllowed, match="has been used"):
         team.accounts.take_link(token, "another password")
+
+
+def test_somebody_can_always_come_in_first(team: Team) -> None:
+    """Where nobody who is there has a password: by a link of an administrator, or of a new one, whatever the name."""
+    settings, store = team.bench.settings, team.bench.store
+    assert first_administrator(settings, store) is None
+    for one in store.users():
+        store.remove_user(one.name)
+    for name in ("admin", "admin1"):
+        for _ in range(2):  # a second start before anybody came makes another link, not another user
+            link = first_administrator(settings, store)
+            assert team.accounts.linked(str(link).partition("link=")[2]) == name
+        store.remove_user(name)
 
 
 def test_another_password_ends_every_other_session(team: Team) -> None:

@@ -22,7 +22,7 @@ def _kept(bench: Workbench) -> None:
     assert nasty.text
     told = nasty.text.model_copy(update={"pieces": ((made.BEGUN + 1, 40), (made.BEGUN + 2, len(NASTY)))})
     write(made.pipeline().model_copy(update={"name": "whole-run", "title": "A whole run"}), folder)
-    write(made.recording(made.generation(), name="sky"), folder)
+    write(made.recording(made.generation(), name="blue"), folder)
     write(made.recording(made.comparison(), name="table"), folder)
     write(made.recording(nasty.model_copy(update={"text": told}), name="nasty"), folder)
 
@@ -74,7 +74,7 @@ def test_a_replay_moves_by_itself_is_stopped_sought_and_skipped_to_its_end(windo
 
 
 def test_a_text_is_written_again_as_it_came(window: Watched) -> None:
-    page = window.page("/recorded?run=sky")
+    page = window.page("/recorded?run=blue")
     page.get_by_role("button", name="Skip to the end").click()
     seek(page, 500)  # of 15 s: the third word came after 5 s, the sixth after 8
     expect(page.locator("[data-text]")).to_have_text(" ".join(made.ANSWER.split(" ")[:5]))
@@ -96,7 +96,7 @@ def test_steps_lead_from_the_whole_to_each_and_back(window: Watched) -> None:
     page = window.page("/recorded?run=whole-run")
     page.get_by_role("button", name="Skip to the end").click()
     page.locator(".stage").first.get_by_role("link", name="sft").click()
-    expect(page.locator("h1")).to_contain_text("Fine-tune")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Fine-tune")
     page.get_by_role("link", name="The whole").click()
     expect(page.locator(".stage")).to_have_count(2)
 
@@ -129,7 +129,7 @@ def test_nothing_scrolls_sideways_and_all_can_use_it(
     size: ViewportSize = {"width": width, "height": 900}
     context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
     watched = Watched(context, address)
-    paths = ("/recorded", *(f"/recorded?run={one}" for one in ("whole-run", "whole-run&step=sft", "table", "sky")))
+    paths = ("/recorded", *(f"/recorded?run={one}" for one in ("whole-run", "whole-run&step=sft", "table", "blue")))
     for path in paths:
         page = watched.page(path)
         expect(page.locator("article, [data-part=title] .chip.good").first).to_be_visible()

@@ -74,6 +74,7 @@ def test_a_member_signs_in_works_keeps_a_job_private_and_is_signed_out(browser: 
         expect(page).to_have_url(re.compile(rf"/sign-in\?next=.*{job.id}"))  # its socket was closed
         _signed_in(page)
         expect(page).to_have_url(f"{address}/runs?job={job.id}")
+        expect(page.get_by_role("button", name="Share with the team")).to_be_visible()
 
         bench.store.end_sessions("ann")  # from elsewhere: the open page is cut off by itself
         expect(page).to_have_url(re.compile(r"/sign-in"))

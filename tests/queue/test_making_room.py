@@ -49,6 +49,11 @@ def patient(client: Workbench, model: str, **fields: Any) -> Job:
     return client.submit("patient", {"model": model, "dtype": "float32", **fields})
 
 
+def endless(client: Workbench, model: str, until: Path) -> Job:
+    """One that works until there is this file, however slow the machine is."""
+    return patient(client, model, steps=100_000, until=str(until))
+
+
 def working(client: Workbench, job: Job) -> Job:
     """Once its model is loaded."""
 
@@ -64,11 +69,13 @@ def given_back(client: Workbench, job: Job) -> list[str]:
 
 
 def test_a_run_makes_room_for_who_waits_and_goes_on_by_itself(client: Workbench, models: dict[str, str]) -> None:
+    enough = client.settings.home / "enough"
     with worker(client.settings, "interactive"), worker(client.settings, "batch"):
-        training = working(client, patient(client, models["first"], steps=200))
+        training = working(client, endless(client, models["first"], enough))
         question = load(client, models["second"])
         assert ended(client, question).state is State.SUCCEEDED
         assert not client.show(training.id).state.is_finished
+        enough.touch()
         done = ended(client, training)
     assert done.state is State.SUCCEEDED
     assert given_back(client, training) == ["yielded"]
@@ -79,8 +86,9 @@ def test_a_run_makes_room_for_who_waits_and_goes_on_by_itself(client: Workbench,
 def test_it_waits_as_long_as_they_do_and_says_for_whom_while_other_jobs_run(
     client: Workbench, models: dict[str, str]
 ) -> None:
+    enough = client.settings.home / "enough"
     with worker(client.settings, "interactive") as interactive, worker(client.settings, "batch"):
-        training = working(client, patient(client, models["first"], steps=100))
+        training = working(client, endless(client, models["first"], enough))
         question = load(client, models["second"])
         eventually(lambda: client.show(question.id).waiting_reason)
         os.kill(interactive.pid, signal.SIGSTOP)
@@ -92,6 +100,7 @@ def test_it_waits_as_long_as_they_do_and_says_for_whom_while_other_jobs_run(
         finally:
             os.kill(interactive.pid, signal.SIGCONT)
         assert ended(client, question).state is State.SUCCEEDED
+        enough.touch()
         assert ended(client, training).state is ended(client, second).state is State.SUCCEEDED
     assert reason == f"Makes room for job {question.id[-6:]}, which waits for memory"
 
