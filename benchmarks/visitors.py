@@ -1,9 +1,10 @@
-"""A public page under many: 50 visitors who ask at once, and one who submits without end beside another.
+"""A public page under many: its cold start, 50 visitors at once, and one who submits without end beside another.
 
-    python -m benchmarks.visitors --home HOME --visitors 50 --flood 10000
+    python -m benchmarks.visitors --visitors 50 --flood 10000
 
-`python app.py` runs as in a Space, with its real model and workers; each visitor comes by HTTP with an address and a
-cookie of their own, submits, and follows their job by the socket to its last word.
+The folder of a Space is made by `deploy/space/build.py`, and its `python app.py` runs twice in one home: cold, when
+it unpacks its model first, and warm. Each visitor comes by HTTP with an address and a cookie of their own, submits, and
+follows their job by the socket to its last word.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import asyncio
 import contextlib
 import os
 import re
+import secrets
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,31 +43,26 @@ N_TOKENS = 32
 
 
 @contextlib.contextmanager
-def space(models: Path) -> Iterator[tuple[str, Workbench, psutil.Process, float]]:
+def space(folder: Path, home: Path) -> Iterator[tuple[str, Workbench, psutil.Process, float]]:
     """A Space: its address, a client on its store, its process, and the seconds until it was ready."""
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "workbench"
-        home.mkdir()
-        (home / "models").symlink_to(models / "models")
-        log = Path(folder) / "log"
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("WORKBENCH_")}
-        given = {"HOME": folder, "WORKBENCH_PORT": "0", "WORKBENCH_SECRET": SECRET, "WORKBENCH_HOST": "127.0.0.1"}
-        begin = time.perf_counter()
-        with log.open("wb") as out:
-            process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=clean | given, stdout=out, stderr=out)
-        try:
-            while not (found := re.search(r"Page\s+(http://\S+)", log.read_text())) or "Ready." not in log.read_text():
-                assert process.poll() is None, log.read_text()
-                time.sleep(0.1)
-            ready_s = time.perf_counter() - begin
-            redis_url = (home / "run" / "redis.url").read_text()
-            settings = Settings(home=home, mode="public", secret=SECRET, redis_url=redis_url)
-            bench = Workbench.open(settings)
-            yield found[1], bench, psutil.Process(process.pid), ready_s
-            bench.close()
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
+    log = home / "log"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WORKBENCH_")}
+    given = {"HOME": str(home), "WORKBENCH_PORT": "0", "WORKBENCH_SECRET": SECRET, "WORKBENCH_HOST": "127.0.0.1"}
+    begin = time.perf_counter()
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=folder, env=clean | given, stdout=out, stderr=out)
+    try:
+        while not (found := re.search(r"Page\s+(http://\S+)", log.read_text())) or "Ready." not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        ready_s = time.perf_counter() - begin
+        redis_url = (home / "workbench" / "run" / "redis.url").read_text()
+        bench = Workbench.open(Settings(home=home / "workbench", mode="public", secret=SECRET, redis_url=redis_url))
+        yield found[1], bench, psutil.Process(process.pid), ready_s
+        bench.close()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
 
 
 async def visit(address: str, bench: Workbench, number: int) -> tuple[float, float]:
@@ -118,19 +116,20 @@ async def crowd(address: str, bench: Workbench, process: psutil.Process, n: int)
 async def flood(address: str, bench: Workbench, n: int) -> None:
     """One visitor's submissions as fast as the page takes them, at most `n` a minute; another's pages and answers."""
     calm = [await other(address, bench, number) for number in range(20)]
-    statuses: list[int] = []
+    came: Counter[str] = Counter()
     stop = asyncio.Event()
     limits = httpx.Limits(max_connections=20)
     async with httpx.AsyncClient(
         base_url=address, headers={"x-forwarded-for": "203.0.113.7", "origin": address}, limits=limits, timeout=60
     ) as one:
         await one.get("/")
+        sending = _sending((await one.get("/config")).json())
 
         async def post() -> None:
-            while not stop.is_set() and len(statuses) < n:
+            while not stop.is_set() and came.total() < n:
                 with contextlib.suppress(httpx.HTTPError):
-                    body: dict[str, Any] = {"data": [], "fn_index": 8, "session_hash": "x"}
-                    statuses.append((await one.post("/gradio_api/run/predict", json=body)).status_code)
+                    body = sending | {"event_data": {"job": "", "key": secrets.token_hex(16)}}
+                    came[_became(await one.post("/gradio_api/run/predict", json=body))] += 1
                 await asyncio.sleep(20 * 60 / n)
 
         begin = time.perf_counter()
@@ -141,14 +140,33 @@ async def flood(address: str, bench: Workbench, n: int) -> None:
         stop.set()
         await asyncio.gather(*posts)
         whole_s = time.perf_counter() - begin
-    refused = sum(status == 429 for status in statuses)
-    print(f"flood: {len(statuses)} submissions in {whole_s:.0f} s, of which {refused} were refused at the door")
+    print(f"flood: {came.total()} submissions in {whole_s:.0f} s: {dict(came)}")
     print(line("another's page, calm", [page for page, _ in calm], "s", 1))
     print(line("another's page, beside the flood", [page for page, _ in beside], "s", 1))
     print(line("another's answer, calm", [answer for _, answer in calm], "s", 1))
     print(line("another's answer, beside the flood", [answer for _, answer in beside], "s", 1))
     ratio = statistics.median(a for _, a in beside) / statistics.median(a for _, a in calm)
     print(f"median answer beside the flood: {ratio:.2f} times the calm one")
+
+
+def _sending(config: dict[str, Any]) -> dict[str, Any]:
+    """The call that the Playground's own button makes, with its form as it stands."""
+    held = {one["id"]: one["props"] for one in config["components"]}
+    (found,) = (
+        one
+        for one in config["dependencies"]
+        if one["targets"][0][1] == "send" and any(held[each].get("elem_id") == "prompt" for each in one["inputs"])
+    )
+    values = [PROMPT if held[each].get("elem_id") == "prompt" else held[each].get("value") for each in found["inputs"]]
+    return {"fn_index": found["id"], "data": values, "trigger_id": found["targets"][0][0], "session_hash": "a"}
+
+
+def _became(answer: httpx.Response) -> str:
+    if answer.status_code == 429:
+        return "refused at the door"
+    if answer.status_code != 200:
+        return f"status {answer.status_code}"
+    return "refused in a sentence" if "the most" in answer.text else "taken"
 
 
 async def other(address: str, bench: Workbench, number: int) -> tuple[float, float]:
@@ -162,15 +180,23 @@ async def other(address: str, bench: Workbench, number: int) -> tuple[float, flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--home", type=Path, required=True, help="a home with the built-in model")
     parser.add_argument("--visitors", type=int, default=50)
     parser.add_argument("--flood", type=int, default=10_000, help="submissions a minute; 0: none")
     asked = parser.parse_args()
-    with space(asked.home) as (address, bench, process, ready_s):
-        print(line("start to ready, the model unpacked", [ready_s], "s", 1))
-        asyncio.run(crowd(address, bench, process, asked.visitors))
-        if asked.flood:
-            asyncio.run(flood(address, bench, asked.flood))
+    with tempfile.TemporaryDirectory() as kept:
+        folder, home = Path(kept) / "space", Path(kept) / "home"
+        home.mkdir()
+        subprocess.run([sys.executable, "deploy/space/build.py", str(folder)], cwd=ROOT, check=True)
+        with space(folder, home) as (address, bench, _, ready_s):
+            first_s, last_s = asyncio.run(visit(address, bench, 20_000))
+            print(line("cold start to ready", [ready_s], "s", 1))
+            print(line("cold start to the first word of the first answer", [ready_s + first_s], "s", 1))
+            print(line("cold start to its last word", [ready_s + last_s], "s", 1))
+        with space(folder, home) as (address, bench, process, ready_s):
+            print(line("start to ready, the model unpacked", [ready_s], "s", 1))
+            asyncio.run(crowd(address, bench, process, asked.visitors))
+            if asked.flood:
+                asyncio.run(flood(address, bench, asked.flood))
 
 
 if __name__ == "__main__":
