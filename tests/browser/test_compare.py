@@ -14,7 +14,7 @@ from core.settings import Settings
 from core.states import State
 from core.store.claims import Claim, Kept
 from core.values import Job, Progress
-from tests.browser.conftest import Watched
+from tests.browser.conftest import LOOKS, Watched
 from tests.browser.test_look import findings
 from tests.web.comparisons import FIGURES, MODEL, PROMPTS, comparison, failed, variant
 from tests.web.fake_worker import FakeWorker
@@ -200,7 +200,7 @@ def test_an_address_of_no_job_says_so(window: Watched) -> None:
     expect(page.get_by_text("There is no such comparison.")).to_be_visible()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1440)])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_it_is_usable_by_all_and_fits(
     browser: Browser, address: str, finished: Job, scheme: Literal["light", "dark"], width: int
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.memory.known import config_of
-from tests.browser.conftest import Watched
+from tests.browser.conftest import LOOKS, Watched
 from tests.browser.test_look import findings
 
 HEADLINE = "[data-headline]"
@@ -99,7 +99,7 @@ def test_only_pages_with_charts_load_what_draws_them(window: Watched) -> None:
     assert opened(window).locator('script[defer][src*="echarts"]').count() == 1
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1440)])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_it_is_usable_by_all_and_fits(
     browser: Browser, address: str, window: Watched, scheme: Literal["light", "dark"], width: int
 ) -> None:

@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from core.client import Workbench
-from tests.browser.conftest import Watched
+from tests.browser.conftest import LOOKS, Watched
 from tests.browser.test_runs import finished
 
 SERIOUS = ("serious", "critical")
@@ -22,8 +22,7 @@ def findings(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_every_page_is_usable_by_all_and_fits(
     browser: Browser, address: str, bench: Workbench, scheme: Literal["light", "dark"], width: int
 ) -> None:

@@ -15,7 +15,7 @@ from core.client import Workbench
 from core.ids import new_id
 from core.migrate import migrate
 from core.settings import Settings
-from tests.browser.conftest import Watched
+from tests.browser.conftest import LOOKS, Watched
 from tests.browser.test_look import findings
 from tests.hub.conftest import make_model
 from tests.hub.server import Hub, hub_server
@@ -238,7 +238,7 @@ def test_will_it_fit_leads_to_loading_what_is_here(window: Watched, empty: Workb
     expect(chosen).to_have_attribute("aria-checked", "true")
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1440)])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_it_is_usable_by_all_and_fits(
     browser: Browser, address: str, bench: Workbench, scheme: Literal["light", "dark"], width: int
 ) -> None:

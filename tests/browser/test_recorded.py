@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from core.client import Workbench
 from core.recording.file import write
-from tests.browser.conftest import Watched
+from tests.browser.conftest import LOOKS, Watched
 from tests.browser.test_look import findings
 from tests.recording import made
 from tests.web.fake_worker import NASTY
@@ -121,8 +121,7 @@ def test_what_is_not_there_says_so(browser: Browser, address: str, bench: Workbe
     context.close()
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_nothing_scrolls_sideways_and_all_can_use_it(
     browser: Browser, address: str, bench: Workbench, scheme: Literal["light", "dark"], width: int
 ) -> None:

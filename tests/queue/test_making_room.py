@@ -105,6 +105,7 @@ def test_it_waits_as_long_as_they_do_and_says_for_whom_while_other_jobs_run(
     assert reason == f"Makes room for job {question.id[-6:]}, which waits for memory"
 
 
+@pytest.mark.nightly
 def test_nothing_makes_room_unless_it_is_set_up_so(tmp_path: Path, redis_server: str, models: dict[str, str]) -> None:
     with (
         roomy(tmp_path, redis_server) as client,

@@ -196,6 +196,7 @@ def test_what_does_not_go_with_the_base_is_said(client: Workbench, adapter: Path
     assert missing.error.code == "not_downloaded"
 
 
+@pytest.mark.nightly
 def test_what_is_special_of_an_adapter_is_noted(client: Workbench, base: Path, adapter: Path, tmp_path: Path) -> None:
     copied = tmp_path / "packed"
     copied.mkdir()
@@ -232,6 +233,7 @@ def test_an_empty_prompt_is_refused(client: Workbench) -> None:
         client.submit("merge", {"adapter": "a", "prompts": ["w1", "  "]})
 
 
+@pytest.mark.nightly
 def test_a_worker_that_stops_gives_the_merge_back_and_the_next_one_makes_it(
     tmp_path: Path, redis_server: str, adapter: Path
 ) -> None:
@@ -268,7 +270,13 @@ def test_a_killed_merge_starts_again_and_leaves_nothing_of_the_first(
     own.close()
 
 
-@pytest.mark.parametrize("fields", [{"use_dora": True}, {"dtype": "nf4", "use_rslora": True}], ids=["dora", "qlora"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"use_dora": True}, id="dora", marks=pytest.mark.nightly),
+        pytest.param({"dtype": "nf4", "use_rslora": True}, id="qlora"),
+    ],
+)
 def test_what_a_training_made_is_merged_by_its_id(client: Workbench, tmp_path: Path, fields: dict[str, Any]) -> None:
     model, rows = make_model(tmp_path / "tiny"), write_rows(tmp_path / "rows.jsonl")
     trained = ended(client, client.submit("sft", {**TRAINING, "model": model, "data": rows, **fields}))

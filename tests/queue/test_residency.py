@@ -268,6 +268,7 @@ def test_a_job_that_is_cancelled_while_another_model_loads_ends_at_once(
         client.close()
 
 
+@pytest.mark.nightly
 def test_files_that_were_replaced_are_another_model(
     client: Workbench, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

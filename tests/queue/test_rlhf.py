@@ -67,6 +67,7 @@ def until_answered(client: Workbench, job: Job, step: int) -> None:
     eventually(lambda: any(one["step"] >= step for one in (client.show(job.id).result or {})["tries"]), 120)
 
 
+@pytest.mark.nightly
 def test_another_job_goes_on_from_the_checkpoint_of_one_that_was_cancelled_and_a_bad_reward_ends_one(
     client: Workbench, fields: dict[str, Any]
 ) -> None:

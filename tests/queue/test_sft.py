@@ -94,7 +94,7 @@ def test_a_training_job_tells_all_that_its_page_shows(client: Workbench, whole: 
     assert [one.kind for one in whole.artifacts] == [ArtifactKind.ADAPTER]
 
 
-@pytest.mark.parametrize("how", ["kill", "stop"])
+@pytest.mark.parametrize("how", ["kill", pytest.param("stop", marks=pytest.mark.nightly)])
 def test_a_lost_worker_costs_no_step_and_no_digit(
     client: Workbench, settings: Settings, made: tuple[str, str], whole: Job, how: str
 ) -> None:
@@ -138,6 +138,7 @@ def test_a_paused_run_frees_its_worker_and_goes_on_when_it_is_resumed(
     assert losses(client, job) == losses(client, whole)
 
 
+@pytest.mark.nightly
 def test_a_run_that_makes_room_for_a_question_goes_on_without_losing_a_digit(
     client: Workbench, made: tuple[str, str], whole: Job, tmp_path: Path, redis_server: str
 ) -> None:

@@ -130,12 +130,18 @@ def test_a_cancelled_job_is_code_4(running: House) -> None:
     assert waiting.returncode == 4
 
 
+def hears_ctrl_c() -> None:
+    """Tests that were started in the background by a shell ignore it, and so would all that they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_while_waiting_leaves_the_job_alone(running: House) -> None:
     waiting = subprocess.Popen(
         [WORKBENCH, "submit", "quick", "--seconds", "600", "--name", "to leave", "--wait"],
         env=running.environment(),
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hears_ctrl_c,
     )
     job = json.loads(
         eventually(lambda: running.run("jobs", "--words", "to leave", "--state", "running", "--json").stdout)

@@ -39,6 +39,7 @@ def report_of_nf4(models_home: Path, tmp_path_factory: pytest.TempPathFactory) -
         return cli.run(["doctor", "--gpu", "--dtype", "nf4"]), home
 
 
+@pytest.mark.nightly
 def test_the_built_in_model_is_proved_and_the_report_kept(report_of_nf4: tuple[int, Path]) -> None:
     code, home = report_of_nf4
     kept = {path.suffix: path for path in (home / "reports").iterdir()}

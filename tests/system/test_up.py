@@ -119,6 +119,7 @@ def test_ctrl_c_gives_a_running_job_back(house: House) -> None:
     assert found["events"][-1]["kind"] != "lost"
 
 
+@pytest.mark.nightly
 def test_a_second_ctrl_c_does_not_wait_for_a_stubborn_job(house: House, tmp_path: Path) -> None:
     house.start()
     log = tmp_path / "log"
@@ -179,6 +180,7 @@ def test_what_a_part_says_when_it_cannot_start_ends_everything(build: Callable[.
     assert "WORKBENCH_EXTRA_KINDS names no.such.module" in said
 
 
+@pytest.mark.nightly
 def test_given_servers_are_used_and_named(
     build: Callable[..., House], postgresql_url: str, redis_server: str, redis_prefix: str
 ) -> None:
@@ -210,6 +212,7 @@ def test_a_disk_without_a_free_block_is_one_sentence(monkeypatch: pytest.MonkeyP
         make_home(tmp_path)
 
 
+@pytest.mark.nightly
 def test_a_home_with_a_long_path_gets_its_socket_elsewhere(build: Callable[..., House]) -> None:
     house = build("a-long-name-of-a-folder-" * 5).pretend_model()
     house.start(until="Page")

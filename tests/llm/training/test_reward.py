@@ -308,7 +308,7 @@ def test_of_several_labels_each_has_its_share(model: str, door: Door, tmp_path: 
     assert found.auc > 0.9
 
 
-@pytest.mark.parametrize("task", ["labels", "preferences"])
+@pytest.mark.parametrize("task", ["labels", pytest.param("preferences", marks=pytest.mark.nightly)])
 def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_been(
     model: str, labelled: str, pairs: str, tmp_path: Path, task: str
 ) -> None:
