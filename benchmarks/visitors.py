@@ -141,8 +141,8 @@ async def flood(address: str, bench: Workbench, n: int) -> None:
         await asyncio.gather(*posts)
         whole_s = time.perf_counter() - begin
     print(f"flood: {came.total()} submissions in {whole_s:.0f} s: {dict(came)}")
-    print(line("another's page, calm", [page for page, _ in calm], "s", 1))
-    print(line("another's page, beside the flood", [page for page, _ in beside], "s", 1))
+    print(line("another's page, calm", [page for page, _ in calm], "s", 3))
+    print(line("another's page, beside the flood", [page for page, _ in beside], "s", 3))
     print(line("another's answer, calm", [answer for _, answer in calm], "s", 1))
     print(line("another's answer, beside the flood", [answer for _, answer in beside], "s", 1))
     ratio = statistics.median(a for _, a in beside) / statistics.median(a for _, a in calm)
