@@ -88,7 +88,7 @@ def _card(card: CardNow) -> Iterator[str]:
     from core.cli_format import table
     from core.memory.formula import size
 
-    yield f"{card.name} in {card.host}: {size(card.free_bytes)}B free of {size(card.total_bytes)}B"
+    yield f"{card.name} in {card.host}: {size(card.free_bytes)} free of {size(card.total_bytes)}"
     for worker in card.workers:
         of_worker = sum(one.worker == worker.id for one in card.running)
         drained = ", drained: it takes nothing more" if worker.is_drain_requested else ""
@@ -106,7 +106,7 @@ def _held(one: Held) -> tuple[str, ...]:
     held = one.holding
     state = " (loading)" if held.is_loading else " (pinned)" if held.is_pinned else ""
     users = ", ".join(f"{user.id[-6:] or 'a private job'} of {user.owner}" for user in one.users)
-    return f"{held.model}{state}", held.precision, f"{size(held.n_bytes)}B", users
+    return f"{held.model}{state}", held.precision, size(held.n_bytes), users
 
 
 def _running(one: Running) -> tuple[str, ...]:

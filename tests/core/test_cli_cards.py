@@ -37,8 +37,10 @@ def test_the_cards_are_shown_with_what_holds_runs_and_waits(
         "first words",
         "second words",
         "1 interactive job waits",
+        "9.20 GB free of 15.60 GB",
+        "467.00 MB",
     ):
-        assert shown in page
+        assert shown in page, page
     assert f"{jobs[0][-6:]} of me" in page
     found = json.loads(said(capsys, "cards", "--json"))
     assert found["cards"][0]["running"][0]["job"]["id"] == jobs[0]

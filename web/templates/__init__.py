@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment
 
 from core.markup import environment as made
+from web.browsers import browser_of
 from web.format import ago, clock, kind_title, quantity, written
 
 
@@ -16,7 +17,7 @@ from web.format import ago, clock, kind_title, quantity, written
 def environment() -> Environment:
     """Jinja with escaping on, for every file of this folder."""
     found = made(Path(__file__).parent, Environment)
-    found.filters |= {"ago": ago, "clock": clock, "written": _written, "kind": kind_title}
+    found.filters |= {"ago": ago, "browser": browser_of, "clock": clock, "written": _written, "kind": kind_title}
     found.globals |= {"quantity": quantity}
     return found
 
