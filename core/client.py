@@ -147,7 +147,10 @@ class Workbench(OnCards, OnPipelines):
     def models(self) -> Sequence[FoundModel]:
         """The models that lie where a living worker can load them."""
         found = self.store.models()
-        return [one for one in found if one.info.name == BUILTIN_NAME] if self.settings.only_builtin else found
+        if self.settings.only_builtin:
+            return [one for one in found if one.info.name == BUILTIN_NAME]
+        hidden = self.store.hidden_artifacts(self.who)
+        return [one for one in found if one.info.name not in hidden]
 
     def artifact(self, artifact_id: str) -> tuple[Job, ArtifactRef]:
         """An artifact with the job that made it.

@@ -6,7 +6,7 @@ A job that somebody else keeps private shows its owner and its bytes alone, and 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from core.access import Who, may_see_of
@@ -132,7 +132,8 @@ def overview(store: Store, settings: Settings, who: Who) -> tuple[Overview, froz
     took = store.durations({(one.kind, one.load_key) for one in (*seen.running, *seen.waiting)})
     running = [_running(one, who, took.get((one.kind, one.load_key))) for one in seen.running]
     shown = {one.id: _shown(one, who) for one in seen.running}
-    held = [_held(one, shown) for one in holdings]
+    unseen = store.hidden_artifacts(who)
+    held = [_held(one, shown, unseen) for one in holdings]
     hidden = {one.model for one, as_seen in zip(holdings, held, strict=True) if as_seen.is_private}
     lines = _Lines(workers, seen.running, took, who, settings.most_running, hidden)
     by_queue: dict[str, list[Standing]] = defaultdict(list)
@@ -151,11 +152,12 @@ def overview(store: Store, settings: Settings, who: Who) -> tuple[Overview, froz
 
 
 def seen_holdings(holdings: Sequence[Holding], store: Store, who: Who) -> list[Holding]:
-    """The same without the name of a model that none but private jobs of others use, and without the ids of those."""
-    if who.is_administrator or not any(one.users for one in holdings):
+    """The same without the name of a model that none but private jobs of others use or made, and without their ids."""
+    if who.is_administrator or not holdings:
         return list(holdings)
+    hidden = store.hidden_artifacts(who)
     shown = {one.id: _shown(one, who) for one in store.standings(0).running}
-    return [_held(one, shown).holding for one in holdings]
+    return [_held(one, shown, hidden).holding for one in holdings]
 
 
 @dataclass(frozen=True)
@@ -197,9 +199,9 @@ def _left_s(one: Standing, took: Took | None) -> float | None:
     return took.left_s(one.since_s) if took else None
 
 
-def _held(one: Holding, shown: Mapping[str, Shown]) -> Held:
+def _held(one: Holding, shown: Mapping[str, Shown], hidden: Collection[str]) -> Held:
     users = tuple(shown[user] for user in one.users if user in shown)
-    is_private = bool(users) and all(user.is_private for user in users)
+    is_private = one.model in hidden or (bool(users) and all(user.is_private for user in users))
     mine = replace(one, users=tuple(user.id for user in users if user.id))
     if is_private:
         mine = replace(mine, model=PRIVATE_MODEL, revision=None, precision="", attention="")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 
 from core.access import Who
 from core.errors import NotFound
@@ -142,6 +142,12 @@ class Queries(Part):
         if row is None:
             raise NotFound(f"There is no artifact {artifact_id}.")
         return row.job_id, ArtifactRef(id=row.id, kind=row.kind, name=row.name, n_bytes=row.n_bytes)
+
+    def hidden_artifacts(self, who: Who) -> frozenset[str]:
+        """The ids of what jobs made that `who` may not see."""
+        made = select(ArtifactRow.id).join(JobRow, JobRow.id == ArtifactRow.job_id)
+        with self.database.read() as connection:
+            return frozenset(connection.execute(made.where(not_(_visible(who)))).scalars())
 
     def artifact_ids(self) -> set[str]:
         """The ids of all artifacts: a folder without its row is rubbish."""

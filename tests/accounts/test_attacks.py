@@ -19,17 +19,21 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from core import values
 from core.accounts import Accounts
+from core.catalog import BUILTIN_NAME
 from core.client import Workbench
 from core.errors import BadInput, NotAllowed, NotFound, WorkbenchError
 from core.ids import new_id
 from core.jobs.kind import AnyKind
 from core.policy import TEXTS
 from core.store.users import Role
-from core.values import Visibility
+from core.values import ModelInfo, Origin, Visibility
 from tests.accounts.conftest import ORIGIN, PASSWORD, Team
 from tests.accounts.people import WORDS, Things, handlers_of, things_of, until_closed
 from tests.support import served_page
+from tests.web import shelf
+from web import offers
 
 FROM_HERE = {"origin": ORIGIN}
 NASTY = '<script>window.pwned=1</script>"><img src=x onerror=alert(1)>'
@@ -118,6 +122,20 @@ def test_nobody_joins_a_conversation_or_retries_a_job_that_they_may_not_see(team
             do()
         assert WORDS not in str(refused.value)
     assert team.of("ann").show(private.ended).visibility is Visibility.PRIVATE
+
+
+def test_a_model_that_a_private_job_made_is_in_no_list_of_others(team: Team, private: Things) -> None:
+    """Though workers report all that lies on their disks and in their memories."""
+    adapter = values.Role.ADAPTER
+    made = ModelInfo(name=private.artifact, origin=Origin.ARTIFACT, role=adapter, n_bytes=7, base=BUILTIN_NAME)
+    shelf.fill(team.bench, (made,), (shelf.held(model=private.artifact),))
+    for who, sees in (("bob", False), ("ann", True), ("root", True)):
+        bench = team.of(who)
+        assert [one.info.name for one in bench.models()] == [private.artifact][: int(sees)]
+        assert (private.artifact in {one.model for one in bench.holdings()}) is sees
+        (card,) = bench.overview().cards
+        assert (private.artifact in {one.holding.model for one in card.held}) is sees
+        assert (private.artifact in str(offers.adapters(bench, BUILTIN_NAME))) is sees
 
 
 def test_an_id_and_its_end_say_nothing_of_what_is_private(team: Team, private: Things) -> None:
