@@ -164,6 +164,17 @@ def test_a_hostile_recording_is_escaped_in_the_list(workbench: Workbench) -> Non
     assert "&lt;img" in html
 
 
+def test_whole_pipelines_stand_first_and_then_what_ran_longest(workbench: Workbench) -> None:
+    for recording in (
+        made.recording(made.generation(), name="answer"),
+        made.recording(made.training(), name="training"),
+        made.pipeline(),
+    ):
+        keep(workbench, recording)
+    rows = recorded_view.rows_of(Shelf([workbench.settings.home / "recordings"]))
+    assert [row.kind for row in rows] == ["pipeline", "sft", "generate"]
+
+
 # what is offered
 
 
