@@ -239,6 +239,7 @@ def test_what_is_wrong_with_one_variant_leaves_the_others_alone(client: Workbenc
     assert one(found, "broken").tokens_per_s
 
 
+@pytest.mark.nightly
 def test_without_a_reference_quality_is_not_invented(client: Workbench, model: str, tmp_path: Path) -> None:
     adapter = make_adapter(tmp_path / "adapter", 1)
     found = compared(client, model, f"fp32+adapter={adapter}+name=wrong", "bf16+name=right", reference="wrong")[1]
@@ -366,6 +367,7 @@ def test_a_card_too_small_for_float32_takes_the_next_as_reference(
     assert "in turn" in found.speed_order
 
 
+@pytest.mark.nightly
 def test_a_variant_whose_process_is_killed_fails_alone(client: Workbench, model: str) -> None:
     job = client.submit("compare", {"model": model, "variants": ["fp32", "bf16", "nf4"], **QUICK})
     until(client, job, "bfloat16")

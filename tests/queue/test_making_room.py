@@ -68,6 +68,7 @@ def given_back(client: Workbench, job: Job) -> list[str]:
     return [event.data["reason"] for event in client.events(job.id) if event.kind == "given_back"]
 
 
+@pytest.mark.nightly
 def test_a_run_makes_room_for_who_waits_and_goes_on_by_itself(client: Workbench, models: dict[str, str]) -> None:
     enough = client.settings.home / "enough"
     with worker(client.settings, "interactive"), worker(client.settings, "batch"):

@@ -270,13 +270,8 @@ def test_a_killed_merge_starts_again_and_leaves_nothing_of_the_first(
     own.close()
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        pytest.param({"use_dora": True}, id="dora", marks=pytest.mark.nightly),
-        pytest.param({"dtype": "nf4", "use_rslora": True}, id="qlora"),
-    ],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("fields", [{"use_dora": True}, {"dtype": "nf4", "use_rslora": True}], ids=["dora", "qlora"])
 def test_what_a_training_made_is_merged_by_its_id(client: Workbench, tmp_path: Path, fields: dict[str, Any]) -> None:
     model, rows = make_model(tmp_path / "tiny"), write_rows(tmp_path / "rows.jsonl")
     trained = ended(client, client.submit("sft", {**TRAINING, "model": model, "data": rows, **fields}))

@@ -160,6 +160,7 @@ def test_a_run_that_makes_room_for_a_question_goes_on_without_losing_a_digit(
     assert (done.result or {})["perplexity"] == (whole.result or {})["perplexity"]
 
 
+@pytest.mark.nightly
 def test_a_cancelled_run_leaves_a_checkpoint_that_another_job_goes_on_from(
     client: Workbench, settings: Settings, made: tuple[str, str], whole: Job
 ) -> None:
