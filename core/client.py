@@ -149,7 +149,7 @@ class Workbench(OnCards, OnPipelines):
         found = self.store.models()
         if self.settings.only_builtin:
             return [one for one in found if one.info.name == BUILTIN_NAME]
-        hidden = self.store.hidden_artifacts(self.who)
+        hidden = self.store.hidden_artifacts(self.who, (one.info.name for one in found))
         return [one for one in found if one.info.name not in hidden]
 
     def artifact(self, artifact_id: str) -> tuple[Job, ArtifactRef]:

@@ -132,7 +132,7 @@ def overview(store: Store, settings: Settings, who: Who) -> tuple[Overview, froz
     took = store.durations({(one.kind, one.load_key) for one in (*seen.running, *seen.waiting)})
     running = [_running(one, who, took.get((one.kind, one.load_key))) for one in seen.running]
     shown = {one.id: _shown(one, who) for one in seen.running}
-    unseen = store.hidden_artifacts(who)
+    unseen = store.hidden_artifacts(who, (one.model for one in holdings))
     held = [_held(one, shown, unseen) for one in holdings]
     hidden = {one.model for one, as_seen in zip(holdings, held, strict=True) if as_seen.is_private}
     lines = _Lines(workers, seen.running, took, who, settings.most_running, hidden)
@@ -155,7 +155,7 @@ def seen_holdings(holdings: Sequence[Holding], store: Store, who: Who) -> list[H
     """The same without the name of a model that none but private jobs of others use or made, and without their ids."""
     if who.is_administrator or not holdings:
         return list(holdings)
-    hidden = store.hidden_artifacts(who)
+    hidden = store.hidden_artifacts(who, (one.model for one in holdings))
     shown = {one.id: _shown(one, who) for one in store.standings(0).running}
     return [_held(one, shown, hidden).holding for one in holdings]
 

@@ -52,7 +52,7 @@ class Row:
 
 
 def rows_of(shelf: Shelf) -> list[Row]:
-    """Every recording that can be shown: whole pipelines first, and the longest of a kind before the others."""
+    """Every recording that can be shown: whole pipelines first, and then what ran longest."""
     found = sorted((one for _, _, one in shelf.readable()), key=lambda one: (len(one.jobs), one.seconds), reverse=True)
     return [_row(one) for one in found]
 

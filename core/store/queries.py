@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 
 from core.access import Who
 from core.errors import NotFound
+from core.ids import is_id
 from core.models import ArtifactRow, AttemptRow, EventRow, JobRow, TurnRow
 from core.states import State
 from core.store.part import Part
@@ -143,11 +144,14 @@ class Queries(Part):
             raise NotFound(f"There is no artifact {artifact_id}.")
         return row.job_id, ArtifactRef(id=row.id, kind=row.kind, name=row.name, n_bytes=row.n_bytes)
 
-    def hidden_artifacts(self, who: Who) -> frozenset[str]:
-        """The ids of what jobs made that `who` may not see."""
+    def hidden_artifacts(self, who: Who, among: Iterable[str]) -> frozenset[str]:
+        """Those of the names that are ids of what jobs made that `who` may not see."""
+        ids = {one for one in among if is_id(one)}
+        if not ids or who.is_administrator:
+            return frozenset()
         made = select(ArtifactRow.id).join(JobRow, JobRow.id == ArtifactRow.job_id)
         with self.database.read() as connection:
-            return frozenset(connection.execute(made.where(not_(_visible(who)))).scalars())
+            return frozenset(connection.execute(made.where(ArtifactRow.id.in_(ids), not_(_visible(who)))).scalars())
 
     def artifact_ids(self) -> set[str]:
         """The ids of all artifacts: a folder without its row is rubbish."""
