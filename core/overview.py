@@ -156,7 +156,8 @@ def seen_holdings(holdings: Sequence[Holding], store: Store, who: Who) -> list[H
     if who.is_administrator or not holdings:
         return list(holdings)
     hidden = store.hidden_artifacts(who, (one.model for one in holdings))
-    shown = {one.id: _shown(one, who) for one in store.standings(0).running}
+    running = store.standings(0).running if any(one.users for one in holdings) else ()
+    shown = {one.id: _shown(one, who) for one in running}
     return [_held(one, shown, hidden).holding for one in holdings]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,15 @@ ASKED = Question(1024, None, False, per_device_train_batch_size=3, seed=42, n_sh
 PAIRS = [{"prompt": f"Count to {n}:", "completion": " " + " ".join(map(str, range(n)))} for n in range(1, 30)]
 
 
-@pytest.fixture
-def tokenizer(models_home: Path) -> Any:
+@pytest.fixture(scope="module")
+def builtin_tokenizer(models_home: Path) -> Any:
     return tokenizer_of(resolve(BUILTIN_NAME, models_home))
+
+
+@pytest.fixture
+def tokenizer(builtin_tokenizer: Any) -> Any:
+    """One that a test may change."""
+    return deepcopy(builtin_tokenizer)
 
 
 def look(data: Data, tokenizer: Any, question: Question = ASKED) -> Previewed:
@@ -133,19 +140,13 @@ def test_what_was_counted_when_it_was_stopped_is_given(tmp_path: Path, tokenizer
     assert (made.n_counted, made.batch) == (500, None)
 
 
-@pytest.fixture(scope="module")
-def builtin_tokenizer(models_home: Path) -> Any:
-    return tokenizer_of(resolve(BUILTIN_NAME, models_home))
-
-
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(max_size=60))
 def test_pieces_together_are_the_text(builtin_tokenizer: Any, text: str) -> None:
-    tokenizer = builtin_tokenizer
-    ids = tuple(tokenizer(f"{text}<|im_end|>🙂é\n")["input_ids"])
-    whole = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    ids = tuple(builtin_tokenizer(f"{text}<|im_end|>🙂é\n")["input_ids"])
+    whole = builtin_tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     assume(UNFINISHED not in whole)  # it lacks tokens for some characters that nobody has been given yet
-    pieces = pieces_of(Encoded(ids, (True,) * len(ids)), tokenizer)
+    pieces = pieces_of(Encoded(ids, (True,) * len(ids)), builtin_tokenizer)
     assert "".join(piece.text for piece in pieces) == whole
     assert tuple(token for piece in pieces for token in piece.tokens) == ids
 
